@@ -1,0 +1,66 @@
+/**
+ * The error table: every failure a user can meet has one row here, and one page row in docs/reference/errors.md (a test
+ * compares the two). `MidotraceError` is the only error class that crosses a room's front door.
+ */
+export const ERRORS = {
+  VALIDATION: { status: 400, summary: "a field of the request is wrong; `violations` names each" },
+  MALFORMED_JSON: { status: 400, summary: "the body is not JSON" },
+  BAD_EXPRESSION: { status: 400, summary: "a filter or packet expression does not parse; `position` says where" },
+  FORBIDDEN: { status: 403, summary: "the caller is known but may not do this" },
+  NOT_FOUND: { status: 404, summary: "the named object does not exist" },
+  METHOD_NOT_ALLOWED: { status: 405, summary: "this resource does not offer the method" },
+  NOT_ACCEPTABLE: { status: 406, summary: "none of the media types in Accept is served here" },
+  CONFLICT: { status: 409, summary: "the request contradicts the stored state" },
+  ALREADY_EXISTS: { status: 409, summary: "an object with this id or name exists" },
+  TOO_LARGE: { status: 413, summary: "the request is larger than the limit" },
+  UNSUPPORTED_MEDIA_TYPE: { status: 415, summary: "the body's media type is not understood here" },
+  INTERNAL: { status: 500, summary: "a defect of ours; the log has the details" },
+  STORE_UNAVAILABLE: { status: 503, summary: "the network state database does not answer" },
+  TUNNEL_KEYS_EXHAUSTED: { status: 503, summary: "all 2^20 tunnel keys are in use" },
+  USAGE: { status: 400, summary: "a command-line option is wrong" },
+} as const;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** One wrong field: `property` is the path of the JSON field (`condition.nwSrcAddress`), `message` what was expected. */
+export interface Violation {
+  readonly property: string;
+  readonly message: string;
+}
+
+export class MidotraceError extends Error {
+  readonly code: ErrorCode;
+  readonly violations: readonly Violation[];
+
+  constructor(code: ErrorCode, message: string, violations: readonly Violation[] = [], options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = "MidotraceError";
+    this.code = code;
+    this.violations = violations;
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+}
+
+/** Collects violations so that a user sees all wrong fields at once. */
+export class Violations {
+  readonly list: Violation[] = [];
+
+  add(property: string, message: string): void {
+    this.list.push({ property, message });
+  }
+
+  /** @throws MidotraceError VALIDATION when anything was added. */
+  throwIfAny(what: string): void {
+    if (this.list.length === 0) return;
+    const text = this.list.map((v) => `${v.property}: ${v.message}`).join("; ");
+    throw new MidotraceError("VALIDATION", `${what} is not valid: ${text}`, this.list);
+  }
+}
+
+/** For the `default` of a switch over a union: the compiler refuses the call while a case is missing. */
+export function unreachable(value: never): never {
+  throw new MidotraceError("INTERNAL", `unexpected value ${String(value)}`);
+}

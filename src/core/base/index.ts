@@ -1,0 +1,6 @@
+export * from "./cursor.ts";
+export * from "./errors.ts";
+export * from "./ids.ts";
+export * from "./nearest.ts";
+export * from "./text.ts";
+export * from "./time.ts";
