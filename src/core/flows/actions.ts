@@ -1,0 +1,42 @@
+import { formatIpv4, formatMac } from "#core/packets";
+
+/** What a switch does with a packet, in order. Values are those that OpenFlow's set-field and Nicira's extensions can carry. */
+export type FlowAction =
+  | { readonly kind: "set-eth"; readonly src: number; readonly dst: number }
+  | { readonly kind: "set-ipv4"; readonly src: number | null; readonly dst: number | null; readonly ttl: number | null }
+  | { readonly kind: "set-tp"; readonly src: number | null; readonly dst: number | null }
+  | { readonly kind: "push-vlan"; readonly vlan: number }
+  | { readonly kind: "pop-vlan" }
+  /** Tunnel metadata for the outputs to a tunnel port that follow. */
+  | { readonly kind: "set-tunnel"; readonly key: number; readonly dst: number }
+  /** To a datapath port. Output to the packet's own input port is silently skipped, as Open vSwitch does. */
+  | { readonly kind: "output"; readonly port: number }
+  /** Back out of the port the packet came by (OpenFlow's IN_PORT); nothing when it came by none. */
+  | { readonly kind: "output-in-port" };
+
+export function formatAction(a: FlowAction): string {
+  switch (a.kind) {
+    case "set-eth":
+      return `set eth ${formatMac(a.src)} > ${formatMac(a.dst)}`;
+    case "set-ipv4": {
+      const parts = [
+        a.src === null ? "" : `src ${formatIpv4(a.src)}`,
+        a.dst === null ? "" : `dst ${formatIpv4(a.dst)}`,
+        a.ttl === null ? "" : `ttl ${a.ttl}`,
+      ];
+      return `set ip ${parts.filter((p) => p !== "").join(" ")}`;
+    }
+    case "set-tp":
+      return `set L4 ports ${a.src ?? "-"} > ${a.dst ?? "-"}`;
+    case "push-vlan":
+      return `push vlan ${a.vlan}`;
+    case "pop-vlan":
+      return "pop vlan";
+    case "set-tunnel":
+      return `set tunnel key 0x${a.key.toString(16)} to ${formatIpv4(a.dst)}`;
+    case "output":
+      return `output ${a.port}`;
+    case "output-in-port":
+      return "output to the port it came by";
+  }
+}
