@@ -1,0 +1,4 @@
+import { fabricRig } from "../support/datapath-fabric-rig.ts";
+import { datapathContract } from "./datapath.ts";
+
+datapathContract("fabric", fabricRig);
