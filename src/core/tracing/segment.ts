@@ -1,0 +1,50 @@
+import type { FlowTraceId, TraceRequestId } from "#core/base";
+import type { Step } from "./step.ts";
+import type { TraceKey } from "./trace-key.ts";
+import type { DropReason, Verdict } from "./verdict.ts";
+
+/** A copy of the packet that the ingress host sent to another host: what that host must report. */
+export interface ExpectedEgress {
+  readonly hostId: string;
+  readonly hostName: string;
+  /** The virtual port's key, without the trace bit. */
+  readonly tunnelKey: number;
+  readonly tunnelIp: string;
+  readonly token: string;
+}
+
+/** One host's part of one flow trace. */
+export interface TraceSegment {
+  /** Unique: host, agent boot and cookie. The same segment delivered twice is one. */
+  readonly segmentId: string;
+  /** Null: the trace state never came, the segment is an orphan. An id is never made up. */
+  readonly flowTraceId: FlowTraceId | null;
+  readonly requestIds: readonly TraceRequestId[];
+  readonly hostId: string;
+  readonly hostName: string;
+  readonly role: "ingress" | "egress";
+  readonly cookie: number;
+  readonly startedAtMs: number;
+  /** Of the packet as this host first saw it. */
+  readonly key: TraceKey;
+  readonly steps: readonly Step[];
+  readonly stepsLost: number;
+  readonly verdict: Verdict;
+  readonly dropReason: DropReason | null;
+  /** Ingress: the copies sent elsewhere. */
+  readonly expects: readonly ExpectedEgress[];
+  /** Egress: what came. `tunnelKey` without the trace bit, `fromIp` the sending host's tunnel address. */
+  readonly arrival: {
+    readonly fromIp: string;
+    readonly tunnelKey: number;
+    readonly token: string;
+    readonly duplicate: boolean;
+  } | null;
+}
+
+/** Where an agent hands its segments. Never blocks and never throws: what cannot be taken is counted and reported. */
+export interface TraceSink {
+  segment(segment: TraceSegment): void;
+  /** Segments that were lost before they reached the sink, since the last call. */
+  lost(hostId: string, count: number, because: string): void;
+}
