@@ -1,0 +1,229 @@
+/**
+ * What agents say of the moment: alive, interfaces, active ports, learned tables. Ephemeral nodes, each written by one commit
+ * outside of the topology's transactions, and gone with the session of the agent.
+ */
+import { type BridgeId, type HostId, MidotraceError, type PortId, type RouterId } from "#core/base";
+import { decode, encode, int, list, nullable, object, text } from "./codec.ts";
+import { EMPTY } from "./objects.ts";
+import {
+  bridgeVlansPath,
+  hostAlivePath,
+  hostInterfacePath,
+  hostInterfacesPath,
+  macTablePath,
+  portActivePath,
+  routerArpPath,
+} from "./paths.ts";
+import { type NsdbOp, type NsdbStore, NsdbTxError } from "./store.ts";
+import { guard } from "./tx.ts";
+
+export interface HostInterface {
+  readonly name: string;
+  readonly mac: string | null;
+  readonly mtu: number;
+  /** Bit 0: up, bit 1: link. */
+  readonly status: number;
+  /** MidoNet's words: Physical, Virtual, Tunnel, Unknown. */
+  readonly type: string;
+  /** DATAPATH, PHYSICAL, VM, GRE, CAPWAP, LOCALHOST, TUNTAP, UNKNOWN. */
+  readonly endpoint: string;
+  /** NetDev, Internal, Gre, VXLan, Gre64, Lisp; null outside of the datapath. */
+  readonly portType: string | null;
+  readonly addresses: readonly string[];
+}
+
+export interface MacEntry {
+  /** "aa:bb:cc:dd:ee:ff" */
+  readonly mac: string;
+  readonly portId: PortId;
+  /** 0: untagged. */
+  readonly vlan: number;
+}
+
+export interface ArpEntry {
+  /** Dotted quad. */
+  readonly ip: string;
+  /** Null while asked for. */
+  readonly mac: string | null;
+  /** Wall clock, milliseconds. */
+  readonly lastArpMs: number;
+  readonly staleMs: number;
+  readonly expiryMs: number;
+}
+
+const readInterface = object<HostInterface>({
+  name: text(),
+  mac: nullable(text()),
+  mtu: int,
+  status: int,
+  type: text(),
+  endpoint: text(),
+  portType: nullable(text()),
+  addresses: list(text()),
+});
+
+const readArp = object<ArpEntry>({ ip: text(), mac: nullable(text()), lastArpMs: int, staleMs: int, expiryMs: int });
+
+/** Races for one node that are fought out before giving up. */
+const ATTEMPTS = 8;
+
+const refusedFor = (error: unknown, ...failures: string[]): boolean =>
+  error instanceof NsdbTxError && failures.includes(error.failure);
+
+export class HostState {
+  private readonly store: NsdbStore;
+
+  constructor(store: NsdbStore) {
+    this.store = store;
+  }
+
+  /** @throws MidotraceError NOT_FOUND for the host; STORE_UNAVAILABLE. */
+  async setAlive(host: HostId): Promise<void> {
+    await this.own(hostAlivePath(host), EMPTY, `host ${host}`);
+  }
+
+  /** @throws MidotraceError STORE_UNAVAILABLE */
+  async clearAlive(host: HostId): Promise<void> {
+    await this.drop(hostAlivePath(host));
+  }
+
+  /** @throws MidotraceError STORE_UNAVAILABLE */
+  async isAlive(host: HostId): Promise<boolean> {
+    return guard(async () => (await this.store.get(hostAlivePath(host))) !== null);
+  }
+
+  /** @throws MidotraceError NOT_FOUND for the port; STORE_UNAVAILABLE. */
+  async setPortActive(port: PortId, host: HostId): Promise<void> {
+    await this.own(`${portActivePath(port)}/${host}`, EMPTY, `port ${port}`);
+  }
+
+  /** @throws MidotraceError STORE_UNAVAILABLE */
+  async clearPortActive(port: PortId, host: HostId): Promise<void> {
+    await this.drop(`${portActivePath(port)}/${host}`);
+  }
+
+  /** The hosts that have the port's interface up: one, or for a moment two while a binding moves. @throws MidotraceError STORE_UNAVAILABLE */
+  async activeHosts(port: PortId): Promise<HostId[]> {
+    return guard(async () => (await this.store.children(portActivePath(port))) as HostId[]);
+  }
+
+  /** @throws MidotraceError NOT_FOUND for the host; STORE_UNAVAILABLE. */
+  async putInterface(host: HostId, data: HostInterface): Promise<void> {
+    const path = hostInterfacePath(host, data.name);
+    await this.own(path, encode(readInterface, data, path), `host ${host}`);
+  }
+
+  /** @throws MidotraceError STORE_UNAVAILABLE */
+  async removeInterface(host: HostId, name: string): Promise<void> {
+    await this.drop(hostInterfacePath(host, name));
+  }
+
+  /** @throws MidotraceError STORE_UNAVAILABLE */
+  async interfaces(host: HostId): Promise<HostInterface[]> {
+    return this.below(hostInterfacesPath(host), (data, path) => decode(readInterface, data, path));
+  }
+
+  /**
+   * Says that the MAC is behind the port, from now on: it wins over every entry made before, also one of the same content.
+   * @throws MidotraceError NOT_FOUND for the bridge; STORE_UNAVAILABLE.
+   */
+  async putMac(bridge: BridgeId, entry: MacEntry): Promise<void> {
+    const table = macTablePath(bridge, entry.vlan);
+    const path = `${table}/${entry.mac},${entry.portId}`;
+    const parents = entry.vlan === 0 ? [] : [`${bridgeVlansPath(bridge)}/${entry.vlan}`, table];
+    await this.own(path, EMPTY, `bridge ${bridge}`, parents);
+  }
+
+  /** @throws MidotraceError STORE_UNAVAILABLE */
+  async removeMac(bridge: BridgeId, entry: MacEntry): Promise<void> {
+    await this.drop(`${macTablePath(bridge, entry.vlan)}/${entry.mac},${entry.portId}`);
+  }
+
+  /** One entry per MAC: the newest. @throws MidotraceError STORE_UNAVAILABLE */
+  async macs(bridge: BridgeId, vlan: number): Promise<MacEntry[]> {
+    const table = macTablePath(bridge, vlan);
+    const newest = new Map<string, { readonly entry: MacEntry; readonly zxid: number }>();
+    await guard(async () => {
+      const names = await this.store.children(table);
+      const nodes = await this.store.getMany(names.map((n) => `${table}/${n}`));
+      for (const [i, name] of names.entries()) {
+        const node = nodes[i];
+        const [mac, portId] = name.split(",");
+        if (!node || mac === undefined || portId === undefined) continue;
+        const zxid = node.createdZxid;
+        if ((newest.get(mac)?.zxid ?? -1) < zxid)
+          newest.set(mac, { entry: { mac, portId: portId as PortId, vlan }, zxid });
+      }
+    });
+    return [...newest.values()].map((e) => e.entry);
+  }
+
+  /** VLANs that have a table, sorted; without 0. @throws MidotraceError STORE_UNAVAILABLE */
+  async macVlans(bridge: BridgeId): Promise<number[]> {
+    const names = await guard(() => this.store.children(bridgeVlansPath(bridge)));
+    return names.map(Number).sort((a, b) => a - b);
+  }
+
+  /** @throws MidotraceError NOT_FOUND for the router; STORE_UNAVAILABLE. */
+  async putArp(router: RouterId, entry: ArpEntry): Promise<void> {
+    const path = `${routerArpPath(router)}/${entry.ip}`;
+    await this.own(path, encode(readArp, entry, path), `router ${router}`);
+  }
+
+  /** @throws MidotraceError STORE_UNAVAILABLE */
+  async removeArp(router: RouterId, ip: string): Promise<void> {
+    await this.drop(`${routerArpPath(router)}/${ip}`);
+  }
+
+  /** @throws MidotraceError STORE_UNAVAILABLE */
+  async arp(router: RouterId): Promise<ArpEntry[]> {
+    return this.below(routerArpPath(router), (data, path) => decode(readArp, data, path));
+  }
+
+  private async below<T>(directory: string, read: (data: string, path: string) => T): Promise<T[]> {
+    return guard(async () => {
+      const paths = (await this.store.children(directory)).map((name) => `${directory}/${name}`);
+      const nodes = await this.store.getMany(paths);
+      return nodes.flatMap((node) => (node ? [read(node.data, node.path)] : []));
+    });
+  }
+
+  /** Makes the node this session's own, whoever had it: an old session's node would vanish under the new one. */
+  private async own(path: string, data: string, owner: string, parents: readonly string[] = []): Promise<void> {
+    const create: NsdbOp = { op: "create", path, data, ephemeral: true };
+    await guard(async () => {
+      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+        const exists = (await this.store.get(path)) !== null;
+        const missing = exists ? [] : await this.missing(parents);
+        const before: NsdbOp[] = exists
+          ? [{ op: "delete", path }]
+          : missing.map((p) => ({ op: "create", path: p, data: EMPTY }));
+        try {
+          await this.store.commit([...before, create]);
+          return;
+        } catch (error) {
+          if (refusedFor(error, "NO_PARENT"))
+            throw new MidotraceError("NOT_FOUND", `no ${owner}`, [], { cause: error });
+          if (!refusedFor(error, "NODE_EXISTS", "NO_NODE")) throw error;
+        }
+      }
+      throw new MidotraceError("CONFLICT", `others kept changing ${path}`);
+    });
+  }
+
+  private async missing(paths: readonly string[]): Promise<string[]> {
+    if (paths.length === 0) return [];
+    const nodes = await this.store.getMany(paths);
+    return paths.filter((_, i) => !nodes[i]);
+  }
+
+  private async drop(path: string): Promise<void> {
+    await guard(async () => {
+      try {
+        await this.store.commit([{ op: "delete", path }]);
+      } catch (error) {
+        if (!refusedFor(error, "NO_NODE")) throw error;
+      }
+    });
+  }
+}

@@ -1,0 +1,201 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { MidotraceError } from "#core/base";
+import {
+  applyDocument,
+  BRIDGE,
+  checkStore,
+  decode,
+  encode,
+  initialize,
+  PATHS,
+  patternOf,
+  RULE,
+  TRACE,
+  transact,
+  Tx,
+} from "#core/nsdb";
+import { LIMIT_MAX } from "#core/topology";
+import { EXAMPLE } from "./documents.ts";
+import { bridge, NO_ID, refused, rigFor, router, trace } from "./rig.ts";
+
+describe("transactions", () => {
+  it("see their own writes", async (t) => {
+    const { store, otherStore } = await rigFor(t);
+    await store.commit([
+      { op: "create", path: "/x", data: "0" },
+      { op: "create", path: "/x/old", data: "" },
+    ]);
+    const tx = new Tx(store);
+    tx.create("/x/new", "1");
+    assert.deepEqual(await tx.children("/x"), ["new", "old"]);
+    await tx.delete("/x/old");
+    assert.deepEqual(await tx.children("/x"), ["new"]);
+    assert.equal(await tx.get("/x/old"), null);
+    tx.set("/x/new", "2");
+    assert.equal(await tx.get("/x/new"), "2");
+    await tx.delete("/x/new");
+    assert.equal(await tx.delete("/x/new"), false);
+    await tx.get("/x");
+    assert.throws(() => tx.create("/x", ""), /exists/);
+    assert.throws(() => tx.set("/nope", ""), /not read/);
+    await tx.commit();
+    assert.deepEqual(await otherStore.children("/x"), []);
+  });
+
+  it("check what was read and not written; nothing is sent when nothing changed", async (t) => {
+    const { store, otherStore } = await rigFor(t);
+    await store.commit([
+      { op: "create", path: "/x", data: "a" },
+      { op: "create", path: "/y", data: "b" },
+    ]);
+    const tx = new Tx(store);
+    await tx.getMany(["/x", "/y"]);
+    tx.set("/x", "a");
+    assert.deepEqual(tx.ops(), []);
+    assert.equal(tx.dirty, false);
+    tx.set("/x", "c");
+    assert.deepEqual(
+      tx.ops().map((o) => `${o.op} ${o.path}`),
+      ["check /y", "set /x"],
+    );
+    await otherStore.commit([{ op: "set", path: "/y", data: "" }]);
+    await assert.rejects(tx.commit(), /BAD_VERSION/);
+    assert.equal(await tx.stillValid(), false);
+  });
+
+  it("run again when others were faster, and not on what they concluded from the past", async (t) => {
+    const { store, otherStore } = await rigFor(t);
+    await store.commit([{ op: "create", path: "/n", data: "0" }]);
+    let runs = 0;
+    const value = await transact(store, async (tx) => {
+      const n = Number(await tx.get("/n"));
+      if (++runs < 4) await otherStore.commit([{ op: "set", path: "/n", data: String(n + 10) }]);
+      if (runs === 2) throw new MidotraceError("NOT_FOUND", "concluded from the past");
+      tx.set("/n", String(n + 1));
+      return n + 1;
+    });
+    assert.deepEqual([value, runs, (await store.get("/n"))?.data], [31, 4, "31"]);
+  });
+
+  it("a directory that gains a child meanwhile is not deleted behind its back", async (t) => {
+    const { store, otherStore } = await rigFor(t);
+    await store.commit([
+      { op: "create", path: "/d", data: "" },
+      { op: "create", path: "/d/a", data: "" },
+    ]);
+    let runs = 0;
+    await transact(store, async (tx) => {
+      await tx.deleteTree("/d");
+      if (++runs === 1) await otherStore.commit([{ op: "create", path: "/d/b", data: "" }]);
+    });
+    assert.deepEqual([runs, await store.get("/d")], [2, null]);
+  });
+
+  it("a deleted path can be made again", async (t) => {
+    const { store } = await rigFor(t);
+    await store.commit([{ op: "create", path: "/x", data: "a" }]);
+    await transact(store, async (tx) => {
+      await tx.delete("/x");
+      tx.create("/x", "b");
+    });
+    assert.equal((await store.get("/x"))?.data, "b");
+  });
+});
+
+describe("nodes", () => {
+  it("initialize is idempotent, also when two servers do it", async (t) => {
+    const { store, otherStore, silent } = await rigFor(t);
+    await silent(() => initialize(store));
+    await Promise.all([initialize(store), initialize(otherStore)]);
+  });
+
+  it("every node of a full topology follows a row of PATHS, or is a directory above one", async (t) => {
+    const { nsdb, store } = await rigFor(t);
+    await applyDocument(nsdb, EXAMPLE);
+    const b = await bridge(nsdb);
+    const r = await router(nsdb);
+    await trace(nsdb, "BRIDGE", b, { enabled: true });
+    await trace(nsdb, "ROUTER", r);
+    const p = (await nsdb.ports.list()).find((x) => x.hostId !== null);
+    assert.ok(p?.hostId);
+    await trace(nsdb, "PORT", p);
+    await nsdb.state.setAlive(p.hostId);
+    await nsdb.state.setPortActive(p.id, p.hostId);
+    await nsdb.state.putMac(b.id, { mac: "02:00:00:00:00:01", portId: p.id, vlan: 0 });
+    await nsdb.state.putMac(b.id, { mac: "02:00:00:00:00:01", portId: p.id, vlan: 9 });
+    await nsdb.state.putArp(r.id, { ip: "10.0.0.1", mac: null, lastArpMs: 0, staleMs: 0, expiryMs: 0 });
+    const common = { mac: null, mtu: 1, status: 0, type: "Virtual", endpoint: "VM", portType: null, addresses: [] };
+    await nsdb.state.putInterface(p.hostId, { name: "e", ...common });
+    const seen = new Map<string, boolean>();
+    const walk = async (path: string): Promise<void> => {
+      const names = await store.children(path);
+      const node = await store.get(path);
+      const pattern = patternOf(path);
+      if (pattern !== null) seen.set(pattern, node?.ephemeral ?? false);
+      else assert.equal(node?.data, "", `${path} has data and no row in PATHS`);
+      for (const name of names) await walk(path === "/" ? `/${name}` : `${path}/${name}`);
+    };
+    await walk("/");
+    assert.deepEqual(
+      [...seen].map(([pattern, e]) => `${pattern} ${e ? "E" : "P"}`).sort(),
+      PATHS.map((row) => `${row.pattern} ${row.type}`).sort(),
+    );
+    assert.deepEqual(await checkStore(store), []);
+  });
+
+  it("64-bit limits are exact, unknown properties ignored", () => {
+    const record = {
+      id: NO_ID as never,
+      name: "n",
+      deviceType: "PORT",
+      deviceId: NO_ID,
+      condition: { nwProto: 6, tpDst: { start: 80, end: null } },
+      creationTimestampMs: 5,
+      limit: LIMIT_MAX,
+      enabledRule: null,
+      enabledChain: null,
+    } as const;
+    const data = encode(TRACE.read, record, "/traces/x");
+    assert.match(data, /"limit":"9223372036854775807"/);
+    assert.match(data, /^\{"data":\{.*\},"version":"1"\}$/);
+    assert.deepEqual(decode(TRACE.read, data, "/traces/x"), record);
+    const newer = data
+      .replace('{"data":{', '{"more":[],"data":{"colour":"blue",')
+      .replace('"9223372036854775807"', "12");
+    assert.deepEqual(decode(TRACE.read, newer, "/traces/x"), { ...record, limit: 12n });
+  });
+
+  for (const [what, data] of [
+    ["no JSON", "{"],
+    ["no envelope", "[]"],
+    ["no data", "{}"],
+    ["a missing field", '{"data":{"id":"x"}}'],
+    ["a field of another type", '{"data":{"id":"x","tenantId":"","name":5,"adminStateUp":true}}'],
+    ["null", "null"],
+  ] as const)
+    it(`malformed data names the path: ${what}`, async (t) => {
+      const { nsdb, store } = await rigFor(t);
+      await store.commit([{ op: "create", path: `/bridges/${NO_ID}`, data }]);
+      await refused(nsdb.bridges.get(NO_ID), "INTERNAL", new RegExp(`/bridges/${NO_ID}`));
+      await refused(nsdb.readTopology(), "INTERNAL", /malformed data at/);
+      assert.throws(() => decode(BRIDGE.read, data, "/p"), /malformed data at \/p/);
+      assert.throws(() => decode(RULE.read, data, "/p"), /malformed data at \/p/);
+    });
+
+  it("checkStore finds what is wrong", async (t) => {
+    const { nsdb, store } = await rigFor(t);
+    const b = await bridge(nsdb);
+    const made = await trace(nsdb, "BRIDGE", b, { enabled: true });
+    const node = await store.get(`/bridges/${b.id}`);
+    const data = (node?.data ?? "").replace(`"${made.enabledChain}"`, "null");
+    await store.commit([{ op: "set", path: `/bridges/${b.id}`, data }]);
+    const findings = await checkStore(store);
+    assert.ok(
+      findings.some((f) => f.includes("is not the infilter")),
+      findings.join("\n"),
+    );
+    assert.ok(findings.some((f) => f.includes("nobody's infilter")));
+    assert.ok(findings.some((f) => f.includes("/refs has")));
+  });
+});
