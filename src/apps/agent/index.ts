@@ -1,0 +1,3 @@
+export { Agent, type AgentOptions, type Log, type LogLevel } from "./agent.ts";
+export type { AgentCounters } from "./counters.ts";
+export { LIFETIME } from "./flow-registry.ts";

@@ -1,0 +1,150 @@
+import type { BridgeId, ChainId, PortId, RouterId } from "#core/base";
+import {
+  BRIDGE,
+  CHAIN,
+  chainRulesPath,
+  decode,
+  devicePortsPath,
+  groupAddressesPath,
+  type Kind,
+  type NsdbNode,
+  type NsdbStore,
+  portActivePath,
+  portGroupsOfPath,
+  PORT,
+  readRuleList,
+  ROUTE,
+  ROUTER,
+  routerRoutesPath,
+  RULE,
+} from "#core/nsdb";
+import {
+  type ArmedTrace,
+  armedTraces,
+  type BridgeDevice,
+  type CompiledChain,
+  compileAddresses,
+  compileBridge,
+  compileChain,
+  compilePort,
+  compileRouter,
+  isUsableNextHop,
+  type PortDevice,
+  type PortRecord,
+  type RouterDevice,
+  type RuleRecord,
+} from "#core/topology";
+
+/** A device as read, with the traces armed on it (empty for chains and groups). */
+export interface Loaded<T> {
+  readonly object: T | null;
+  readonly traces: readonly ArmedTrace[];
+  /** Every path the result depends on; `<directory>/*` stands for the set of its children. */
+  readonly paths: ReadonlySet<string>;
+}
+
+/** One reading of one object: reads nodes, remembers which, compiles. */
+export class TopologyReader {
+  readonly paths = new Set<string>();
+  private readonly store: NsdbStore;
+
+  constructor(store: NsdbStore) {
+    this.store = store;
+  }
+
+  async port(id: PortId): Promise<Loaded<PortDevice>> {
+    const record = await this.record(PORT, id);
+    if (record === null) return this.result<PortDevice>(null, []);
+    const owner =
+      record.type === "Bridge"
+        ? await this.record(BRIDGE, record.deviceId)
+        : await this.record(ROUTER, record.deviceId);
+    const active = await this.activeOn(record);
+    const groups = new Set(await this.children(portGroupsOfPath(id)));
+    const device = compilePort(record, {
+      tenantId: owner?.tenantId ?? NOBODY,
+      deviceName: owner?.name ?? "",
+      active,
+      groups,
+    });
+    return this.result(device, await this.tracesOf(id, record.inboundFilterId));
+  }
+
+  async bridge(id: BridgeId): Promise<Loaded<BridgeDevice>> {
+    const record = await this.record(BRIDGE, id);
+    if (record === null) return this.result<BridgeDevice>(null, []);
+    const ports = await this.records(PORT, await this.children(devicePortsPath("BRIDGE", id)));
+    const peerIds = ports.flatMap((p) => (p.peerId === null ? [] : [p.peerId]));
+    const peers = new Map<PortId, PortRecord>((await this.records(PORT, peerIds)).map((p) => [p.id, p]));
+    return this.result(compileBridge(record, ports, peers), await this.tracesOf(id, record.inboundFilterId));
+  }
+
+  async router(id: RouterId): Promise<Loaded<RouterDevice>> {
+    const record = await this.record(ROUTER, id);
+    if (record === null) return this.result<RouterDevice>(null, []);
+    const routes = await this.records(ROUTE, await this.children(routerRoutesPath(id)));
+    const hops = new Set(routes.flatMap((r) => (r.nextHopPort === null ? [] : [r.nextHopPort])));
+    const usable = new Set<PortId>();
+    for (const port of await this.records(PORT, [...hops])) {
+      if (isUsableNextHop(port, await this.activeOn(port))) usable.add(port.id);
+    }
+    const device = compileRouter(record, routes, (port) => usable.has(port));
+    return this.result(device, await this.tracesOf(id, record.inboundFilterId));
+  }
+
+  async chain(id: ChainId): Promise<Loaded<CompiledChain>> {
+    const record = await this.record(CHAIN, id);
+    if (record === null) return this.result<CompiledChain>(null, []);
+    return this.result(compileChain(record, await this.rules(id)), []);
+  }
+
+  async group(id: string): Promise<Loaded<ReadonlySet<number>>> {
+    const addresses = await this.children(groupAddressesPath(id as never));
+    return this.result(compileAddresses(addresses), []);
+  }
+
+  private result<T>(object: T | null, traces: readonly ArmedTrace[]): Loaded<T> {
+    return { object, traces, paths: this.paths };
+  }
+
+  private async tracesOf(deviceId: string, chain: ChainId | null): Promise<readonly ArmedTrace[]> {
+    return chain === null ? [] : armedTraces(deviceId, await this.rules(chain));
+  }
+
+  private async rules(chain: ChainId): Promise<RuleRecord[]> {
+    const path = chainRulesPath(chain);
+    const node = await this.node(path);
+    if (node === null) return [];
+    return this.records(RULE, decode(readRuleList, node.data, path).ruleList);
+  }
+
+  private async activeOn(port: PortRecord): Promise<boolean> {
+    if (port.hostId === null) return false;
+    return (await this.children(portActivePath(port.id))).includes(port.hostId);
+  }
+
+  private async record<T extends { readonly id: string }>(kind: Kind<T>, id: string): Promise<T | null> {
+    return (await this.records(kind, [id]))[0] ?? null;
+  }
+
+  /** Those of the ids that exist, in order. */
+  private async records<T extends { readonly id: string }>(kind: Kind<T>, ids: readonly string[]): Promise<T[]> {
+    if (ids.length === 0) return [];
+    const paths = ids.map((id) => `${kind.directory}/${id}`);
+    for (const path of paths) this.paths.add(path);
+    const nodes = await this.store.getMany(paths);
+    return nodes.flatMap((n) => (n === null ? [] : [decode(kind.read, n.data, n.path)]));
+  }
+
+  private async node(path: string): Promise<NsdbNode | null> {
+    this.paths.add(path);
+    return this.store.get(path);
+  }
+
+  private async children(path: string): Promise<string[]> {
+    this.paths.add(`${path}/*`);
+    return this.store.children(path);
+  }
+}
+
+const NOBODY = "" as never;
