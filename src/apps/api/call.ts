@@ -1,0 +1,84 @@
+import type { Clock, MidotraceError, Random, Scheduler } from "#core/base";
+import type { Body, Links, OperationId, Params, Query, RouteOf } from "#core/api-contract";
+import type { Nsdb } from "#core/nsdb";
+import type { TraceStore, Viewer } from "#core/tracing";
+
+/** One line of the server's log. `info`: for who runs it; `error`: a defect of ours. */
+export interface ApiLog {
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  error(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+/** What handlers work with. */
+export interface Deps {
+  readonly nsdb: Nsdb;
+  readonly traceStore: TraceStore;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly random: Random;
+  /** Version of the program, for the OpenAPI document. */
+  readonly version: string;
+  /** Events a stream may be behind before it is cut. */
+  readonly streamQueue: number;
+  readonly streams: Streams;
+  /** What the server still waits for; empty when it is ready. */
+  readonly waitingFor: () => readonly string[];
+  readonly metrics: () => string;
+}
+
+/** Open event streams, so that they can be ended from outside. */
+export interface Streams {
+  readonly size: number;
+  add(traceId: string, end: (reason: string) => void): () => void;
+  end(traceId: string | null, reason: string): void;
+}
+
+/** One request, read and checked. */
+export interface Call<Id extends OperationId = OperationId> {
+  readonly params: Params<RouteOf<Id>>;
+  readonly query: Query<RouteOf<Id>>;
+  readonly body: Body<RouteOf<Id>>;
+  readonly links: Links;
+  /** Who asks; every read path shows only what the viewer may see. */
+  readonly viewer: Viewer;
+  /** Value of a request header. */
+  readonly header: (name: string) => string | undefined;
+}
+
+export type Result =
+  | { readonly kind: "json"; readonly value: unknown; readonly status?: number }
+  /** `value`, if any, is the body; clients go by the location. */
+  | { readonly kind: "created"; readonly location: string; readonly value?: unknown }
+  | { readonly kind: "empty" }
+  | { readonly kind: "text"; readonly text: string }
+  /** The handler takes the connection. */
+  | { readonly kind: "events"; readonly open: (sink: StreamSink) => void };
+
+/** Where a stream of server-sent events goes. */
+export interface StreamSink {
+  /** False: the client is behind; `onDrain` is called once when it has caught up. */
+  write(text: string): boolean;
+  onDrain(listener: () => void): void;
+  onClose(listener: () => void): void;
+  /** After what was written has gone out. */
+  end(): void;
+  /** At once. */
+  destroy(): void;
+}
+
+export type Handler<Id extends OperationId> = (call: Call<Id>) => Promise<Result> | Result;
+export type Handlers<Ids extends OperationId = OperationId> = { readonly [Id in Ids]: Handler<Id> };
+
+export const json = (value: unknown, status?: number): Result =>
+  status === undefined ? { kind: "json", value } : { kind: "json", value, status };
+export const created = (location: string, value?: unknown): Result => ({ kind: "created", location, value });
+export const EMPTY: Result = { kind: "empty" };
+
+/** Runs work that may find its object missing: for the deletions that MidoNet answers with 204 then, too. */
+export async function ignoringMissing(work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if ((error as Partial<MidotraceError>).code !== "NOT_FOUND") throw error;
+  }
+}

@@ -1,0 +1,143 @@
+import { type FlowEventDto, type StreamEventName, stringifyExactJson } from "#core/api-contract";
+import type { Cancel, Scheduler, TraceRequestId } from "#core/base";
+import { type FlowEvent, redactFlowTrace, type TraceStore, type Viewer } from "#core/tracing";
+import type { StreamSink } from "./call.ts";
+
+/** A comment this often keeps proxies from cutting a quiet stream. */
+export const HEARTBEAT_MS = 15_000;
+/** How long a browser waits before it comes back. */
+const RETRY_MS = 2_000;
+/** A client that was cut gets this long to read why. */
+const LINGER_MS = 10_000;
+
+export interface EventStreamOptions {
+  readonly traceStore: TraceStore;
+  readonly scheduler: Scheduler;
+  readonly traceId: TraceRequestId;
+  readonly viewer: Viewer;
+  /** Events that may wait for the client. */
+  readonly queue: number;
+  /** What the client has seen last, null for a client that begins now. */
+  readonly lastEventId: number | null;
+}
+
+/**
+ * One client's stream of server-sent events (WHATWG HTML §9.2). What waits for a slow client are ids, not texts: a flow is
+ * rendered when it is written, so the client gets its newest state. When more wait than the queue takes, the client is cut
+ * with an `end` event; it may come back with the id it has seen last.
+ */
+export class EventStream {
+  private readonly sink: StreamSink;
+  private readonly options: EventStreamOptions;
+  private readonly waiting: FlowEvent[] = [];
+  /** How many may wait: a replay is bounded by the store and comes on top. */
+  private capacity: number;
+  private blocked = false;
+  private ended = false;
+  private released = false;
+  private heartbeat: Cancel | null = null;
+  private linger: Cancel | null = null;
+  private unsubscribe: () => void = () => undefined;
+  private readonly closed: () => void;
+
+  /** @param closed called once, when the stream is over for whatever reason. */
+  constructor(sink: StreamSink, options: EventStreamOptions, closed: () => void) {
+    this.sink = sink;
+    this.options = options;
+    this.capacity = options.queue;
+    this.closed = closed;
+  }
+
+  /** Begins: what the client has missed, or a `gap`, and from then on what comes. */
+  open(): void {
+    const { traceStore, traceId, lastEventId } = this.options;
+    this.sink.onClose(() => this.release());
+    this.unsubscribe = traceStore.subscribe(traceId, (event) => this.take(event));
+    const newest = traceStore.lastEventId();
+    // An event without data is not dispatched, but sets the id that the client will come back with.
+    const start = lastEventId ?? newest;
+    this.send(`retry: ${RETRY_MS}\nid: ${start}\n\n`);
+    if (lastEventId !== null) {
+      const replay = traceStore.since(traceId, lastEventId);
+      if (replay.gap) this.send(frame("gap", { lastEventId: newest }, newest));
+      else {
+        this.capacity += replay.events.length;
+        for (const event of replay.events) this.take(event);
+      }
+    }
+    this.beat();
+  }
+
+  /** Ends the stream with an event that says why. */
+  end(reason: string): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.waiting.length = 0;
+    this.stopTimers();
+    this.unsubscribe();
+    this.sink.write(frame("end", { reason }, null));
+    this.sink.end();
+    // A client that reads nothing would never see the end; the connection goes after a while.
+    this.linger = this.options.scheduler.after(LINGER_MS, () => this.release());
+  }
+
+  private take(event: FlowEvent): void {
+    if (this.ended) return;
+    if (!this.blocked) {
+      this.write(event);
+      return;
+    }
+    if (this.waiting.length >= this.capacity) this.end("slow-client");
+    else this.waiting.push(event);
+  }
+
+  private write(event: FlowEvent): void {
+    const flow = this.options.traceStore.flow(event.flowTraceId);
+    if (flow === null) return;
+    const dto: FlowEventDto = { change: event.change, flow: redactFlowTrace(flow, this.options.viewer) };
+    this.send(frame("flow", dto, event.id));
+  }
+
+  private send(text: string): void {
+    if (this.sink.write(text) || this.blocked) return;
+    this.blocked = true;
+    this.sink.onDrain(() => this.drain());
+  }
+
+  private drain(): void {
+    this.blocked = false;
+    while (!this.blocked && !this.ended) {
+      const event = this.waiting.shift();
+      if (event === undefined) return;
+      this.write(event);
+    }
+  }
+
+  private beat(): void {
+    if (this.ended) return;
+    this.heartbeat = this.options.scheduler.after(HEARTBEAT_MS, () => {
+      if (!this.blocked) this.send(": still here\n\n");
+      this.beat();
+    });
+  }
+
+  private stopTimers(): void {
+    this.heartbeat?.cancel();
+    this.linger?.cancel();
+  }
+
+  private release(): void {
+    if (this.released) return;
+    this.released = true;
+    this.ended = true;
+    this.stopTimers();
+    this.unsubscribe();
+    this.sink.destroy();
+    this.closed();
+  }
+}
+
+function frame(name: StreamEventName, data: unknown, id: number | null): string {
+  const idLine = id === null ? "" : `id: ${id}\n`;
+  return `event: ${name}\n${idLine}data: ${stringifyExactJson(data)}\n\n`;
+}

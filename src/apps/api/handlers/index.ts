@@ -1,0 +1,19 @@
+import type { Deps, Handlers } from "../call.ts";
+import { deviceHandlers } from "./devices.ts";
+import { filterHandlers } from "./filters.ts";
+import { groupHandlers } from "./groups.ts";
+import { hostHandlers } from "./hosts.ts";
+import { systemHandlers } from "./system.ts";
+import { traceHandlers } from "./traces.ts";
+
+/** One handler per route of the contract; the compiler refuses a missing one and an extra one. */
+export function allHandlers(deps: Deps): Handlers {
+  return {
+    ...systemHandlers(deps),
+    ...traceHandlers(deps),
+    ...deviceHandlers(deps),
+    ...filterHandlers(deps),
+    ...hostHandlers(deps),
+    ...groupHandlers(deps),
+  };
+}

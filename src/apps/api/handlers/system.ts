@@ -1,0 +1,45 @@
+import {
+  applicationDto,
+  openApiDocument,
+  type SystemOperation,
+  systemStateDto,
+  tenantDto,
+  writeVersionDto,
+} from "#core/api-contract";
+import { parseTopologyDocument } from "#core/topology";
+import { type Deps, type Handlers, json } from "../call.ts";
+import { HOME_PAGE } from "../home.ts";
+import { topologyJson } from "../topology-json.ts";
+
+/** The root document, health, and whatever is about the server itself. */
+export function systemHandlers(deps: Deps): Handlers<SystemOperation> {
+  const { nsdb } = deps;
+  const tenants = async (): Promise<string[]> => {
+    const lists = await Promise.all([
+      nsdb.bridges.list(),
+      nsdb.routers.list(),
+      nsdb.chains.list(),
+      nsdb.portGroups.list(),
+    ]);
+    return [...new Set(lists.flatMap((list) => list.map((o): string => o.tenantId)))].filter((t) => t !== "").sort();
+  };
+  return {
+    getApplication: ({ links }) => json(applicationDto(links)),
+    getSystemState: ({ links }) => json(systemStateDto(links)),
+    getWriteVersion: ({ links }) => json(writeVersionDto(links)),
+    listTenants: async ({ links }) => json((await tenants()).map((id) => tenantDto(id, links))),
+    // Without an identity service nobody knows which tenants exist: as MidoNet's mock provider, any does.
+    getTenant: ({ params, links }) => json(tenantDto(params.id, links)),
+    getTopology: async () => json(topologyJson(await nsdb.readTopology())),
+    applyTopology: async ({ body }) => json(await nsdb.apply(parseTopologyDocument(body))),
+    getOpenApi: ({ links }) =>
+      json(openApiDocument({ version: deps.version, server: links.base.replace(/\/midonet-api$/, "") })),
+    getHome: () => ({ kind: "text", text: HOME_PAGE }),
+    getHealth: () => json({ status: "ok" }),
+    getReadiness: () => {
+      const waitingFor = deps.waitingFor();
+      return json({ ready: waitingFor.length === 0, waitingFor }, waitingFor.length === 0 ? 200 : 503);
+    },
+    getMetrics: () => ({ kind: "text", text: deps.metrics() }),
+  };
+}

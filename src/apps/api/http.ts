@@ -1,0 +1,176 @@
+import {
+  allRoutes,
+  EVENT_STREAM_MEDIA,
+  type OperationId,
+  type Route,
+  statusOf,
+  stringifyExactJson,
+} from "#core/api-contract";
+import type { Viewer } from "#core/tracing";
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { Handlers, Result, StreamSink } from "./call.ts";
+import { errorReply, type ErrorReply, replyFor, toMidotraceError } from "./http-error.ts";
+import { bodyOf, linksOf, mediaOf, paramsOf, queryOf } from "./request.ts";
+
+const CORS = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-methods": "GET, POST, PUT, DELETE, OPTIONS",
+  "access-control-expose-headers": "Location",
+} as const;
+const CORS_REQUEST_HEADERS = "Origin, X-Auth-Token, X-Auth-Project, Content-Type, Accept, Authorization";
+
+/** A topology document of thousands of ports fits; a mistake does not. */
+const MAX_BODY_BYTES = 16 * 1024 * 1024;
+/** Interface names may have 255 characters, each percent-encoded. */
+const MAX_PARAM_LENGTH = 1024;
+
+export interface HttpOptions {
+  readonly handlers: Handlers;
+  /** Who asks. @throws MidotraceError FORBIDDEN */
+  readonly identify: (request: FastifyRequest) => Viewer | Promise<Viewer>;
+  /** Origin for URIs when the request has no usable Host. */
+  readonly origin: () => string;
+  readonly onAnswer: (operation: OperationId | null, status: number) => void;
+  /** A defect: what the client is not told. */
+  readonly onDefect: (error: Error) => void;
+}
+
+/** The HTTP side of the contract: every route is served, everything else is 404 or 405, and nothing but the contract decides. */
+export function buildHttp(options: HttpOptions): FastifyInstance {
+  const app = fastify({
+    bodyLimit: MAX_BODY_BYTES,
+    forceCloseConnections: true,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
+    frameworkErrors: (error, _request, reply) => void send(reply, replyFor(error)),
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.addHook("onRequest", async (request, reply) => {
+    reply.headers(CORS);
+    if (request.method !== "OPTIONS") return;
+    reply.header("access-control-allow-headers", CORS_REQUEST_HEADERS);
+    await reply.code(200).send();
+  });
+  app.addHook("onResponse", async (request, reply) => {
+    const { operation } = request.routeOptions.config as { readonly operation?: OperationId };
+    options.onAnswer(operation ?? null, reply.statusCode);
+  });
+  app.setErrorHandler((error, _request, reply) => {
+    const known = toMidotraceError(error);
+    if (known.code === "INTERNAL") options.onDefect(known);
+    return send(reply, replyFor(known));
+  });
+  app.setNotFoundHandler(notFound);
+  for (const [operation, route] of allRoutes()) {
+    app.route({
+      method: route.method,
+      url: route.path.replaceAll(/\{(\w+)\}/g, ":$1"),
+      config: { operation },
+      handler: (request, reply) => serve(options, operation, route, request, reply),
+    });
+  }
+  return app;
+}
+
+async function serve(
+  options: HttpOptions,
+  operation: OperationId,
+  route: Route,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const viewer = await options.identify(request);
+  const media = mediaOf(request, route);
+  const call = {
+    params: paramsOf(request),
+    query: queryOf(request, route),
+    body: bodyOf(request, route),
+    links: linksOf(request, options.origin()),
+    viewer,
+    header: (name: string) => {
+      const value = request.headers[name];
+      return typeof value === "string" ? value : value?.[0];
+    },
+  };
+  // The contract gives each operation its own types; here they are all alike.
+  const handler = options.handlers[operation] as unknown as (call: unknown) => Promise<Result> | Result;
+  return answer(await handler(call), route, media, request, reply);
+}
+
+function answer(
+  result: Result,
+  route: Route,
+  media: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  switch (result.kind) {
+    case "json":
+      return reply
+        .code(result.status ?? statusOf(route.answer))
+        .header("content-type", media)
+        .send(bytes(stringifyExactJson(result.value)));
+    case "created":
+      reply.code(201).header("location", result.location);
+      if (result.value === undefined) return reply.send();
+      return reply.header("content-type", "application/json").send(bytes(stringifyExactJson(result.value)));
+    case "empty":
+      return reply.code(statusOf(route.answer)).send();
+    case "text":
+      return reply.code(200).header("content-type", media).send(result.text);
+    case "events":
+      return stream(result, request, reply);
+  }
+}
+
+function stream(
+  result: Extract<Result, { readonly kind: "events" }>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const headers = { "content-type": EVENT_STREAM_MEDIA, "cache-control": "no-cache", "x-accel-buffering": "no" };
+  if (request.method === "HEAD") return reply.code(200).headers(headers).send();
+  reply.hijack();
+  const { raw } = reply;
+  raw.writeHead(200, { ...CORS, ...headers });
+  const sink: StreamSink = {
+    write: (text) => raw.write(text),
+    onDrain: (listener) => void raw.once("drain", listener),
+    onClose: (listener) => void raw.once("close", listener),
+    end: () => void raw.end(),
+    destroy: () => void raw.destroy(),
+  };
+  result.open(sink);
+  return reply;
+}
+
+/** Of a text Fastify would rewrite the media type (lower case, a charset), and MidoNet's clients compare it. */
+const bytes = (text: string): Buffer => Buffer.from(text);
+
+function send(reply: FastifyReply, error: ErrorReply): FastifyReply {
+  return reply.code(error.status).header("content-type", error.media).send(bytes(error.body));
+}
+
+const PATHS = [...Map.groupBy(allRoutes(), ([, route]) => route.path)].map(([path, routes]) => ({
+  test: new RegExp(`^${path.replaceAll(".", "\\.").replaceAll(/\{\w+\}/g, "[^/]+")}/?$`),
+  methods: routes.map(([, route]) => route.method),
+}));
+
+/** 405 with Allow where the path is one of ours; else 404 that names what is not known. */
+function notFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const path = request.url.split("?", 1)[0] ?? "";
+  const methods = PATHS.filter((p) => p.test.test(path)).flatMap((p) => p.methods);
+  if (methods.length === 0)
+    return send(reply, errorReply("NOT_FOUND", `nothing is served at ${decodeURIComponentSafely(path)}`));
+  const allow = [...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");
+  reply.header("allow", allow);
+  return send(reply, errorReply("METHOD_NOT_ALLOWED", `${request.method} is not offered here, but ${allow}`));
+}
+
+function decodeURIComponentSafely(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,82 @@
+import { BASE_PATH, Links, parseExactJson, type Route } from "#core/api-contract";
+import { acceptsBody, JSON_MEDIA, negotiate } from "#core/api-contract";
+import { isUuid, MidotraceError } from "#core/base";
+import type { FastifyRequest } from "fastify";
+import type * as z from "zod";
+
+/** Characters of a host name, address and port; anything else in a header is not echoed into URIs. */
+const AUTHORITY = /^[A-Za-z0-9.\-_[\]:]+$/;
+
+function single(value: string | readonly string[] | undefined): string | undefined {
+  const text = typeof value === "string" ? value : value?.[0];
+  return text?.split(",", 1)[0]?.trim();
+}
+
+/** The origin that the client used, proxies respected (X-Forwarded-Proto, -Host), as MidoNet does it. */
+export function linksOf(request: FastifyRequest, fallback: string): Links {
+  const forwarded = single(request.headers["x-forwarded-host"]);
+  const host = forwarded ?? request.headers.host ?? "";
+  const proto = single(request.headers["x-forwarded-proto"]) ?? "http";
+  const usable = AUTHORITY.test(host) && (proto === "http" || proto === "https");
+  return new Links(`${usable ? `${proto}://${host}` : fallback}${BASE_PATH}`);
+}
+
+/** Path parameters; UUIDs in lower case, as they are stored. */
+export function paramsOf(request: FastifyRequest): Record<string, string> {
+  const out: Record<string, string> = {};
+  for (const [name, value] of Object.entries(request.params as Readonly<Record<string, string>>)) {
+    const lower = value.toLowerCase();
+    out[name] = isUuid(lower) ? lower : value;
+  }
+  return out;
+}
+
+/** @throws MidotraceError VALIDATION */
+export function queryOf(request: FastifyRequest, route: Route): unknown {
+  return check(route.query, request.query ?? {}, "the query");
+}
+
+/**
+ * The body as the route's schema reads it; undefined for routes without one, whatever was sent.
+ * @throws MidotraceError UNSUPPORTED_MEDIA_TYPE, MALFORMED_JSON, VALIDATION
+ */
+export function bodyOf(request: FastifyRequest, route: Route): unknown {
+  if (route.body === null) return undefined;
+  const contentType = request.headers["content-type"];
+  const accepted = [...route.body.media, JSON_MEDIA];
+  if (!acceptsBody(contentType, accepted))
+    throw new MidotraceError("UNSUPPORTED_MEDIA_TYPE", `${contentType} is not one of ${route.body.media.join(", ")}`);
+  const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array(0);
+  return check(route.body.schema, parseExactJson(decodeUtf8(bytes)), "the body");
+}
+
+/** @throws MidotraceError NOT_ACCEPTABLE. @returns the media type to answer with. */
+export function mediaOf(request: FastifyRequest, route: Route): string {
+  if (!("media" in route.answer)) return JSON_MEDIA;
+  const { media } = route.answer;
+  const chosen = negotiate(request.headers.accept, media);
+  if (chosen === null)
+    throw new MidotraceError("NOT_ACCEPTABLE", `served are ${media.join(", ")}, not ${request.headers.accept}`);
+  return chosen;
+}
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new MidotraceError("MALFORMED_JSON", "the body is not UTF-8", [], { cause });
+  }
+}
+
+function check(schema: z.ZodType, value: unknown, what: string): unknown {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const violations = parsed.error.issues.map(({ path, message }) => ({ property: pathText(path), message }));
+  const text = violations.map((v) => (v.property === "" ? v.message : `${v.property}: ${v.message}`)).join("; ");
+  throw new MidotraceError("VALIDATION", `${what} is not valid: ${text}`, violations);
+}
+
+/** `natTargets[0].portFrom` */
+function pathText(path: readonly PropertyKey[]): string {
+  return path.map((p, i) => (typeof p === "number" ? `[${p}]` : `${i === 0 ? "" : "."}${String(p)}`)).join("");
+}

@@ -1,0 +1,26 @@
+import type { Streams } from "./call.ts";
+
+/** The open event streams of one server. */
+export class OpenStreams implements Streams {
+  private readonly open = new Map<symbol, { readonly traceId: string; readonly end: (reason: string) => void }>();
+
+  get size(): number {
+    return this.open.size;
+  }
+
+  add(traceId: string, end: (reason: string) => void): () => void {
+    const key = Symbol(traceId);
+    this.open.set(key, { traceId, end });
+    return () => this.open.delete(key);
+  }
+
+  /** Trace requests that somebody listens to. */
+  traceIds(): Set<string> {
+    return new Set([...this.open.values()].map((s) => s.traceId));
+  }
+
+  /** @param traceId null: all. */
+  end(traceId: string | null, reason: string): void {
+    for (const stream of this.open.values()) if (traceId === null || stream.traceId === traceId) stream.end(reason);
+  }
+}

@@ -1,0 +1,90 @@
+import type { ErrorCode } from "#core/base";
+import * as z from "zod";
+import { collectionMedia, itemMedia, type ResourceName } from "./media.ts";
+import { type Answer, type NoQuery, type Roles, route, type Route } from "./route.ts";
+
+/** The few shapes that nearly all routes of MidoNet's resources have. */
+export interface Resource {
+  readonly media: ResourceName | readonly ResourceName[];
+  /** As the summary names one. */
+  readonly noun: string;
+  readonly schema: z.ZodType;
+}
+
+const names = (r: Resource): readonly ResourceName[] => (typeof r.media === "string" ? [r.media] : r.media);
+
+export function listRoute<const P extends string, Q extends z.ZodType = NoQuery>(
+  path: P,
+  r: Resource,
+  roles: Roles,
+  query?: Q,
+): Route<P, z.ZodUndefined, Q> {
+  const answer: Answer = { kind: "body", media: collectionMedia(...names(r)), schema: z.array(r.schema) };
+  const errors: ErrorCode[] = path.includes("{") ? ["NOT_FOUND", "NOT_ACCEPTABLE"] : ["NOT_ACCEPTABLE"];
+  if (query !== undefined) errors.unshift("VALIDATION");
+  const base = { method: "GET", path, tag: r.noun, summary: `List: ${r.noun}`, roles, answer, errors } as const;
+  return route<P, z.ZodUndefined, Q>(query === undefined ? base : { ...base, query });
+}
+
+export function getRoute<const P extends string>(path: P, r: Resource, roles: Roles): Route<P, z.ZodUndefined> {
+  const answer: Answer = { kind: "body", media: itemMedia(...names(r)), schema: r.schema };
+  const errors: ErrorCode[] = path.includes("{") ? ["NOT_FOUND", "NOT_ACCEPTABLE"] : ["NOT_ACCEPTABLE"];
+  return route({ method: "GET", path, tag: r.noun, summary: `Show: ${r.noun}`, roles, answer, errors });
+}
+
+const BODY_ERRORS: readonly ErrorCode[] = [
+  "VALIDATION",
+  "MALFORMED_JSON",
+  "NOT_FOUND",
+  "CONFLICT",
+  "TOO_LARGE",
+  "UNSUPPORTED_MEDIA_TYPE",
+];
+
+export function createRoute<const P extends string, B extends z.ZodType>(
+  path: P,
+  r: Resource,
+  schema: B,
+  roles: Roles,
+  errors: readonly ErrorCode[] = [],
+): Route<P, B> {
+  return route({
+    method: "POST",
+    path,
+    tag: r.noun,
+    summary: `Create: ${r.noun}`,
+    roles,
+    body: { media: itemMedia(...names(r)), schema },
+    answer: { kind: "created" },
+    errors: [...BODY_ERRORS, "ALREADY_EXISTS", ...errors],
+  });
+}
+
+export function updateRoute<const P extends string, B extends z.ZodType>(
+  path: P,
+  r: Resource,
+  schema: B,
+  roles: Roles,
+  errors: readonly ErrorCode[] = [],
+): Route<P, B> {
+  return route({
+    method: "PUT",
+    path,
+    tag: r.noun,
+    summary: `Change: ${r.noun}`,
+    roles,
+    body: { media: itemMedia(...names(r)), schema },
+    answer: { kind: "empty", status: 204 },
+    errors: [...BODY_ERRORS, ...errors],
+  });
+}
+
+export function deleteRoute<const P extends string>(
+  path: P,
+  r: Resource,
+  roles: Roles,
+  errors: readonly ErrorCode[] = ["NOT_FOUND", "CONFLICT"],
+): Route<P, z.ZodUndefined> {
+  const answer: Answer = { kind: "empty", status: 204 };
+  return route({ method: "DELETE", path, tag: r.noun, summary: `Delete: ${r.noun}`, roles, answer, errors });
+}

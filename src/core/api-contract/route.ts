@@ -1,0 +1,94 @@
+import type { ErrorCode } from "#core/base";
+import * as z from "zod";
+
+/**
+ * Who may use a route. `own`: objects of the identity's tenant only; `owner` says whose object that is. Every route has
+ * to say it: who declares none does not compile. Enforced by the authentication providers of the API server.
+ */
+export type Roles =
+  | { readonly admin: true; readonly tenant_admin: "all" | "none"; readonly tenant_user: "all" | "none" }
+  | {
+      readonly admin: true;
+      readonly tenant_admin: "own";
+      readonly tenant_user: "own" | "none";
+      readonly owner: Owner;
+    }
+  /** Asked by machines and browsers without credentials; shows nothing of any tenant. */
+  | { readonly anonymous: true };
+
+/** Whose tenant decides: of the object of that kind with the id of the path, of the body, or of each listed object. */
+export type Owner =
+  | "bridge"
+  | "router"
+  | "port"
+  | "chain"
+  | "rule"
+  | "route"
+  | "port-group"
+  | "trace"
+  | "tenant"
+  | "body"
+  | "trace-device-of-body"
+  | "each-listed";
+
+export const ADMIN_ONLY: Roles = { admin: true, tenant_admin: "none", tenant_user: "none" };
+export const EVERYBODY: Roles = { admin: true, tenant_admin: "all", tenant_user: "all" };
+export const READ_ALL_WRITE_ADMIN = { read: EVERYBODY, write: ADMIN_ONLY } as const;
+export const ANONYMOUS: Roles = { anonymous: true };
+/** Tenants read their own. */
+export const ownRead = (owner: Owner): Roles => ({ admin: true, tenant_admin: "own", tenant_user: "own", owner });
+/** Tenant administrators change their own. */
+export const ownWrite = (owner: Owner): Roles => ({ admin: true, tenant_admin: "own", tenant_user: "none", owner });
+
+export type Method = "GET" | "POST" | "PUT" | "DELETE";
+
+/** What comes back when all is well. */
+export type Answer =
+  /** 200 with a body. */
+  | { readonly kind: "body"; readonly media: readonly string[]; readonly schema: z.ZodType }
+  /** 201, empty, with the URI of the new object in `Location`. */
+  | { readonly kind: "created" }
+  /** 201 without Location, or 204, empty. */
+  | { readonly kind: "empty"; readonly status: 201 | 204 }
+  /** 200, a text that is no JSON, or a stream of server-sent events. */
+  | { readonly kind: "text" | "events"; readonly media: readonly string[] };
+
+/** One route; `P` keeps the literal path, so that handlers know its parameters. */
+export interface Route<P extends string = string, B extends z.ZodType = z.ZodType, Q extends z.ZodType = z.ZodType> {
+  readonly method: Method;
+  /** Absolute on the server, with parameters in braces. */
+  readonly path: P;
+  readonly tag: string;
+  readonly summary: string;
+  readonly roles: Roles;
+  readonly query: Q;
+  readonly body: { readonly media: readonly string[]; readonly schema: B } | null;
+  readonly answer: Answer;
+  /** Beyond those of every route (`COMMON_ERRORS`). */
+  readonly errors: readonly ErrorCode[];
+}
+
+/** What any route may answer. */
+export const COMMON_ERRORS: readonly ErrorCode[] = ["FORBIDDEN", "INTERNAL", "STORE_UNAVAILABLE"];
+
+const noQuery = z.object({});
+export type NoQuery = typeof noQuery;
+
+type Draft<P extends string, B extends z.ZodType, Q extends z.ZodType> = Omit<Route<P, B, Q>, "query" | "body"> & {
+  readonly query?: Q;
+  readonly body?: { readonly media: readonly string[]; readonly schema: B };
+};
+
+export function route<const P extends string, B extends z.ZodType = z.ZodUndefined, Q extends z.ZodType = NoQuery>(
+  draft: Draft<P, B, Q>,
+): Route<P, B, Q> {
+  return { ...draft, query: draft.query ?? (noQuery as unknown as Q), body: draft.body ?? null };
+}
+
+/** The names between braces in a path. */
+export type ParamNames<P extends string> = P extends `${string}{${infer Name}}${infer Rest}`
+  ? Name | ParamNames<Rest>
+  : never;
+export type Params<R extends Route> = { readonly [N in ParamNames<R["path"]>]: string };
+export type Body<R> = R extends Route<string, infer B> ? z.output<B> : never;
+export type Query<R> = R extends Route<string, z.ZodType, infer Q> ? z.output<Q> : never;

@@ -1,0 +1,100 @@
+import * as z from "zod";
+import { applyAnswer, healthAnswer, readinessAnswer, topologyAnswer, topologyBody } from "./dto-results.ts";
+import { applicationAnswer, systemStateAnswer, tenantAnswer, writeVersionAnswer } from "./dto-system.ts";
+import { HTML_MEDIA, JSON_MEDIA, TEXT_MEDIA } from "./media.ts";
+import { getRoute, listRoute } from "./resource-routes.ts";
+import { ADMIN_ONLY, ANONYMOUS, EVERYBODY, ownRead, route } from "./route.ts";
+
+const TENANT = { media: "Tenant", noun: "tenant", schema: tenantAnswer } as const;
+
+export const systemRoutes = {
+  getApplication: getRoute(
+    "/midonet-api",
+    { media: "Application", noun: "application", schema: applicationAnswer },
+    EVERYBODY,
+  ),
+  getSystemState: getRoute(
+    "/midonet-api/system_state",
+    { media: "SystemState", noun: "system state", schema: systemStateAnswer },
+    ADMIN_ONLY,
+  ),
+  getWriteVersion: getRoute(
+    "/midonet-api/write_version",
+    { media: "WriteVersion", noun: "write version", schema: writeVersionAnswer },
+    ADMIN_ONLY,
+  ),
+  listTenants: listRoute("/midonet-api/tenants", TENANT, ADMIN_ONLY),
+  getTenant: getRoute("/midonet-api/tenants/{id}", TENANT, ownRead("tenant")),
+  getTopology: route({
+    method: "GET",
+    path: "/midonet-api/topology",
+    tag: "topology",
+    summary: "The whole topology: its records, by kind",
+    roles: ADMIN_ONLY,
+    answer: { kind: "body", media: [JSON_MEDIA], schema: topologyAnswer },
+    errors: ["NOT_ACCEPTABLE"],
+  }),
+  applyTopology: route({
+    method: "POST",
+    path: "/midonet-api/topology",
+    tag: "topology",
+    summary: "Apply a topology document in one transaction; says what was created, changed and left",
+    roles: ADMIN_ONLY,
+    body: { media: [JSON_MEDIA], schema: topologyBody },
+    answer: { kind: "body", media: [JSON_MEDIA], schema: applyAnswer },
+    errors: [
+      "VALIDATION",
+      "MALFORMED_JSON",
+      "CONFLICT",
+      "NOT_ACCEPTABLE",
+      "TOO_LARGE",
+      "UNSUPPORTED_MEDIA_TYPE",
+      "TUNNEL_KEYS_EXHAUSTED",
+    ],
+  }),
+  getOpenApi: route({
+    method: "GET",
+    path: "/midonet-api/openapi.json",
+    tag: "server",
+    summary: "This API as an OpenAPI 3.1 document",
+    roles: ANONYMOUS,
+    answer: { kind: "body", media: [JSON_MEDIA], schema: z.looseObject({}) },
+    errors: ["NOT_ACCEPTABLE"],
+  }),
+  getHome: route({
+    method: "GET",
+    path: "/",
+    tag: "server",
+    summary: "What this server is, for a browser",
+    roles: ANONYMOUS,
+    answer: { kind: "text", media: [HTML_MEDIA] },
+    errors: ["NOT_ACCEPTABLE"],
+  }),
+  getHealth: route({
+    method: "GET",
+    path: "/healthz",
+    tag: "server",
+    summary: "The process answers",
+    roles: ANONYMOUS,
+    answer: { kind: "body", media: [JSON_MEDIA], schema: healthAnswer },
+    errors: ["NOT_ACCEPTABLE"],
+  }),
+  getReadiness: route({
+    method: "GET",
+    path: "/readyz",
+    tag: "server",
+    summary: "The server can serve; 503 says what it waits for",
+    roles: ANONYMOUS,
+    answer: { kind: "body", media: [JSON_MEDIA], schema: readinessAnswer },
+    errors: ["NOT_ACCEPTABLE"],
+  }),
+  getMetrics: route({
+    method: "GET",
+    path: "/metrics",
+    tag: "server",
+    summary: "Prometheus text format 0.0.4",
+    roles: ANONYMOUS,
+    answer: { kind: "text", media: [TEXT_MEDIA] },
+    errors: ["NOT_ACCEPTABLE"],
+  }),
+} as const;

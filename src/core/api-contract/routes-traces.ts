@@ -1,0 +1,70 @@
+import * as z from "zod";
+import { flowPageAnswer, flowQuery, flowTraceAnswer, simulationAnswer, simulationBody } from "./dto-results.ts";
+import { traceAnswer, traceBody } from "./dto-traces.ts";
+import { read } from "./fields.ts";
+import { EVENT_STREAM_MEDIA, JSON_MEDIA } from "./media.ts";
+import { createRoute, deleteRoute, getRoute, listRoute, updateRoute } from "./resource-routes.ts";
+import { ownRead, ownWrite, route } from "./route.ts";
+
+const TRACE = { media: "TraceRequest", noun: "trace request", schema: traceAnswer } as const;
+const traceFilter = z.object({
+  tenant_id: read.text(undefined),
+  device_id: read.uuid(undefined),
+  enabled: read.bool(undefined),
+});
+
+export const traceRoutes = {
+  listTraces: listRoute("/midonet-api/traces", TRACE, ownWrite("each-listed"), traceFilter),
+  createTrace: createRoute("/midonet-api/traces", TRACE, traceBody, ownWrite("trace-device-of-body"), [
+    "BAD_EXPRESSION",
+  ]),
+  getTrace: getRoute("/midonet-api/traces/{id}", TRACE, ownRead("trace")),
+  updateTrace: updateRoute("/midonet-api/traces/{id}", TRACE, traceBody, ownWrite("trace"), ["BAD_EXPRESSION"]),
+  deleteTrace: deleteRoute("/midonet-api/traces/{id}", TRACE, ownWrite("trace"), ["CONFLICT"]),
+  listFlows: route({
+    method: "GET",
+    path: "/midonet-api/traces/{id}/flows",
+    tag: "flow trace",
+    summary: "The flows that the request traced, newest first, in pages",
+    roles: ownRead("trace"),
+    query: flowQuery,
+    answer: { kind: "body", media: [JSON_MEDIA], schema: flowPageAnswer },
+    errors: ["VALIDATION", "NOT_FOUND", "NOT_ACCEPTABLE"],
+  }),
+  getFlow: route({
+    method: "GET",
+    path: "/midonet-api/traces/{id}/flows/{flowTraceId}",
+    tag: "flow trace",
+    summary: "One flow, hop by hop",
+    roles: ownRead("trace"),
+    answer: { kind: "body", media: [JSON_MEDIA], schema: flowTraceAnswer },
+    errors: ["NOT_FOUND", "NOT_ACCEPTABLE"],
+  }),
+  traceEvents: route({
+    method: "GET",
+    path: "/midonet-api/traces/{id}/events",
+    tag: "flow trace",
+    summary: "Flows as they come: server-sent events, resumable by Last-Event-ID",
+    roles: ownRead("trace"),
+    answer: { kind: "events", media: [EVENT_STREAM_MEDIA] },
+    errors: ["VALIDATION", "NOT_FOUND", "NOT_ACCEPTABLE"],
+  }),
+  simulate: route({
+    method: "POST",
+    path: "/midonet-api/simulations",
+    tag: "flow trace",
+    summary: "What would become of a packet that entered by this port, with the same steps as a trace",
+    roles: ownRead("body"),
+    body: { media: [JSON_MEDIA], schema: simulationBody },
+    answer: { kind: "body", media: [JSON_MEDIA], schema: simulationAnswer },
+    errors: [
+      "VALIDATION",
+      "MALFORMED_JSON",
+      "BAD_EXPRESSION",
+      "NOT_FOUND",
+      "NOT_ACCEPTABLE",
+      "TOO_LARGE",
+      "UNSUPPORTED_MEDIA_TYPE",
+    ],
+  }),
+} as const;

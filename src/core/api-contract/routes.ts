@@ -1,0 +1,32 @@
+import type { Route } from "./route.ts";
+import { deviceRoutes } from "./routes-devices.ts";
+import { filterRoutes } from "./routes-filters.ts";
+import { groupRoutes } from "./routes-groups.ts";
+import { hostRoutes } from "./routes-hosts.ts";
+import { systemRoutes } from "./routes-system.ts";
+import { traceRoutes } from "./routes-traces.ts";
+
+/** Every route of the API, by operation id: what the server serves, the client calls and the documents print. */
+export const ROUTES = {
+  ...systemRoutes,
+  ...traceRoutes,
+  ...deviceRoutes,
+  ...filterRoutes,
+  ...hostRoutes,
+  ...groupRoutes,
+} as const;
+
+export type OperationId = keyof typeof ROUTES;
+export type RouteOf<Id extends OperationId> = (typeof ROUTES)[Id];
+
+/** All routes with their ids, for loops. */
+export function allRoutes(): [OperationId, Route][] {
+  return Object.entries(ROUTES) as unknown as [OperationId, Route][];
+}
+
+export type SystemOperation = keyof typeof systemRoutes;
+export type TraceOperation = keyof typeof traceRoutes;
+export type DeviceOperation = keyof typeof deviceRoutes;
+export type FilterOperation = keyof typeof filterRoutes;
+export type HostOperation = keyof typeof hostRoutes;
+export type GroupOperation = keyof typeof groupRoutes;
