@@ -1,0 +1,6 @@
+import type { Clock } from "#core/base";
+
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+};

@@ -1,0 +1,4 @@
+/** This machine's clock, timers and chance, in the shape that the rest of the system asks for. */
+export { systemClock } from "./clock.ts";
+export { systemRandom } from "./random.ts";
+export { systemScheduler } from "./scheduler.ts";

@@ -1,0 +1,159 @@
+import { BASE_PATH, parseExactJson, stringifyExactJson } from "#core/api-contract";
+import { type ErrorCode, ERRORS, MidotraceError, type Violation } from "#core/base";
+
+type Method = "GET" | "POST" | "PUT" | "DELETE";
+
+/** A server's REST API. Integers are exact: one that a double cannot hold is a bigint, in both directions. */
+export class ApiClient {
+  /** "http://127.0.0.1:8181/midonet-api", without a trailing slash. */
+  readonly base: string;
+  private readonly token: string | null;
+  private readonly stop: AbortSignal;
+
+  /**
+   * `server`: with or without the path of the API. `stop` ends whatever is under way.
+   * @throws MidotraceError USAGE when it is no http URL.
+   */
+  constructor(server: string, token: string | null, stop: AbortSignal) {
+    const url = URL.parse(server);
+    if (url === null || !/^https?:$/.test(url.protocol)) {
+      throw new MidotraceError("USAGE", `--api is a URL such as http://127.0.0.1:8181, not ${JSON.stringify(server)}`);
+    }
+    const path = url.pathname.replace(/\/+$/, "");
+    this.base = `${url.origin}${path.endsWith(BASE_PATH) ? path : `${path}${BASE_PATH}`}`;
+    this.token = token;
+    this.stop = stop;
+  }
+
+  get(path: string): Promise<unknown> {
+    return this.call("GET", path);
+  }
+
+  /** @returns the list that stands there. @throws MidotraceError INTERNAL when it is none. */
+  async list(path: string): Promise<readonly Json[]> {
+    const body = await this.get(path);
+    if (Array.isArray(body)) return body as Json[];
+    throw new MidotraceError("INTERNAL", `${this.base}${path} answered with something that is no list`);
+  }
+
+  async object(path: string): Promise<Json> {
+    return objectOf(await this.get(path), `${this.base}${path}`);
+  }
+
+  /** The created object: from the answer's body, or read at its Location. */
+  async create(path: string, body: unknown): Promise<Json> {
+    const response = await this.send("POST", path, body);
+    const text = await response.text();
+    if (text.trim() !== "") return objectOf(parseExactJson(text), path);
+    const location = response.headers.get("location");
+    if (location === null) return {};
+    // Relative or absolute, also through a proxy under another name: only its path counts.
+    const { pathname } = new URL(location, this.base);
+    return this.object(pathname.slice(pathname.indexOf(BASE_PATH) + BASE_PATH.length));
+  }
+
+  put(path: string, body: unknown): Promise<unknown> {
+    return this.call("PUT", path, body);
+  }
+
+  delete(path: string): Promise<unknown> {
+    return this.call("DELETE", path);
+  }
+
+  post(path: string, body: unknown): Promise<unknown> {
+    return this.call("POST", path, body);
+  }
+
+  /** The open stream of server-sent events. */
+  async events(path: string, lastEventId: string | null): Promise<ReadableStream<Uint8Array>> {
+    const headers: Record<string, string> = { accept: "text/event-stream" };
+    if (lastEventId !== null) headers["last-event-id"] = lastEventId;
+    const response = await this.send("GET", path, undefined, headers);
+    if (response.body === null) throw new MidotraceError("INTERNAL", `${this.base}${path} answered without a stream`);
+    return response.body;
+  }
+
+  private async call(method: Method, path: string, body?: unknown): Promise<unknown> {
+    const text = await (await this.send(method, path, body)).text();
+    return text.trim() === "" ? null : parseExactJson(text);
+  }
+
+  private async send(
+    method: Method,
+    path: string,
+    body?: unknown,
+    extra: Readonly<Record<string, string>> = {},
+  ): Promise<Response> {
+    const headers: Record<string, string> = { accept: "application/json", ...extra };
+    if (this.token !== null) headers["x-auth-token"] = this.token;
+    if (body !== undefined) headers["content-type"] = "application/json";
+    let response: Response;
+    try {
+      response = await fetch(`${this.base}${path}`, {
+        method,
+        headers,
+        signal: this.stop,
+        ...(body === undefined ? {} : { body: stringifyExactJson(body) }),
+      });
+    } catch (cause) {
+      if (this.stop.aborted) throw cause;
+      throw new MidotraceError("STORE_UNAVAILABLE", unreachableText(this.base, cause), [], { cause });
+    }
+    if (!response.ok) throw await failure(response);
+    return response;
+  }
+}
+
+/** An object of the REST API; what it holds is looked at where it is used. */
+export type Json = Readonly<Record<string, unknown>>;
+
+export function objectOf(value: unknown, where: string): Json {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Json;
+  throw new MidotraceError("INTERNAL", `${where} answered with something that is no object`);
+}
+
+/** A text field; "" when it is absent or null. */
+export function textOf(object: Json, field: string): string {
+  const value = object[field];
+  return typeof value === "string" ? value : "";
+}
+
+function unreachableText(base: string, cause: unknown): string {
+  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+  const code = (inner as { code?: unknown }).code;
+  const reason =
+    code === "ECONNREFUSED" ? "nobody listens there" : inner instanceof Error ? inner.message : String(inner);
+  return `cannot reach ${base}: ${reason}. Is \`midotrace lab\` or \`midotrace api\` running? --api names another server`;
+}
+
+const CODES: ReadonlyMap<number, ErrorCode> = new Map([
+  [400, "VALIDATION"],
+  [401, "FORBIDDEN"],
+  [403, "FORBIDDEN"],
+  [404, "NOT_FOUND"],
+  [405, "METHOD_NOT_ALLOWED"],
+  [409, "CONFLICT"],
+  [503, "STORE_UNAVAILABLE"],
+]);
+
+/** The server's own words, with the violations that they do not name already. */
+async function failure(response: Response): Promise<MidotraceError> {
+  const text = await response.text();
+  let message = "";
+  let violations: Violation[] = [];
+  let code = CODES.get(response.status) ?? "INTERNAL";
+  try {
+    const body = parseExactJson(text) as Json | null;
+    if (typeof body?.["message"] === "string") message = body["message"];
+    const named = body?.["error"];
+    // USAGE is about this program's own options, not about what a server says.
+    if (typeof named === "string" && Object.hasOwn(ERRORS, named) && named !== "USAGE") code = named as ErrorCode;
+    if (Array.isArray(body?.["violations"])) violations = body["violations"] as Violation[];
+  } catch {
+    message = text.trim().split("\n", 1)[0] ?? "";
+  }
+  const untold = violations.filter((v) => !message.includes(v.message));
+  const rest = untold.map((v) => `${v.property}: ${v.message}`).join("; ");
+  const whole = [message || `the server answered ${response.status}`, rest].filter((s) => s !== "").join(": ");
+  return new MidotraceError(code, whole, violations);
+}

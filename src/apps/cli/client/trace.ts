@@ -1,0 +1,232 @@
+import { type Command, command, type Io, usage } from "#apps/cli/options";
+import { stringifyExactJson } from "#core/api-contract";
+import { type DeviceType, LIMIT_MAX } from "#core/topology";
+import { type ApiClient, type Json, textOf } from "./api-client.ts";
+import { API_OPTIONS, clientOf, JSON_OPTION } from "./api-options.ts";
+import { clockText, flowPage, flowTraceOf, keyText, printFlow } from "./flow-text.ts";
+import { follow, setEnabled } from "./follow.ts";
+import { resolveDevice, resolveTrace } from "./refs.ts";
+import { table } from "./table.ts";
+import { printRequests } from "./trace-text.ts";
+
+const TRACE = { name: "ID", description: "id or name of a trace request" };
+
+const COUNT_OPTION = {
+  kind: "integer",
+  placeholder: "N",
+  default: null,
+  min: 1n,
+  max: 1_000_000_000n,
+  description: "end after this many flows instead of going on until stopped",
+} as const;
+
+const create = command({
+  name: "trace create",
+  summary: "ask for the flows through a device to be traced",
+  positionals: [],
+  options: {
+    bridge: { kind: "text", placeholder: "REF", default: null, description: "trace what enters this bridge" },
+    router: { kind: "text", placeholder: "REF", default: null, description: "trace what enters this router" },
+    port: { kind: "text", placeholder: "REF", default: null, description: "trace what enters this port (device/port)" },
+    name: { kind: "text", placeholder: "NAME", default: "", description: "a name for the request" },
+    match: {
+      kind: "text",
+      placeholder: "EXPR",
+      default: null,
+      description: "only flows that match, in the words of pcap-filter; without it, every flow",
+    },
+    limit: {
+      kind: "integer",
+      placeholder: "N",
+      default: null,
+      min: 0n,
+      max: LIMIT_MAX,
+      unit: "flows per host and enabling",
+      description: `trace at most this many flows; without it, every flow (${LIMIT_MAX})`,
+    },
+    enable: { kind: "flag", default: false, description: "begin at once" },
+    follow: { kind: "flag", default: false, description: "show the flows as they come; implies --enable" },
+    count: COUNT_OPTION,
+    ...JSON_OPTION,
+    ...API_OPTIONS,
+  },
+  examples: [
+    'midotrace trace create --router red-router --match "icmp and dst host 10.0.2.2" --limit 10 --enable --follow',
+    "midotrace trace create --port red-web/red-1 --name everything-of-red-1",
+  ],
+  async run({ options, io }) {
+    const client = clientOf(options, io.stop);
+    const asked = (["bridge", "router", "port"] as const).filter((kind) => options[kind] !== null);
+    const [kind] = asked;
+    if (kind === undefined || asked.length > 1) throw usage("name one device: --bridge, --router or --port");
+    if (options.count !== null && !options.follow) throw usage("--count needs --follow");
+    const deviceType = kind.toUpperCase() as DeviceType;
+    const device = await resolveDevice(client, deviceType, options[kind] ?? "");
+    const request = await client.create("/traces", {
+      name: options.name,
+      deviceType,
+      deviceId: device.id,
+      ...(options.match === null ? { condition: {} } : { condition: options.match }),
+      ...(options.limit === null ? {} : { limit: options.limit }),
+      enabled: options.enable && !options.follow,
+    });
+    if (!options.follow) {
+      if (options.json) io.out(`${stringifyExactJson(request, 2)}\n`);
+      else await printRequests(client, [request], io);
+      return 0;
+    }
+    io.err(
+      `trace request ${textOf(request, "id")} on ${kind} ${device.name}; Ctrl+C ends following, the request stays\n`,
+    );
+    // Enabled only when the stream is open: the first flow is not missed.
+    await follow(
+      client,
+      {
+        requestId: textOf(request, "id"),
+        json: options.json,
+        count: options.count === null ? null : Number(options.count),
+        onOpen: () => setEnabled(client, request, true),
+      },
+      io,
+    );
+    return 0;
+  },
+});
+
+const list = command({
+  name: "trace list",
+  summary: "list the trace requests",
+  positionals: [],
+  options: { ...JSON_OPTION, ...API_OPTIONS },
+  examples: ["midotrace trace list"],
+  async run({ options, io }) {
+    const client = clientOf(options, io.stop);
+    const traces = await client.list("/traces");
+    if (options.json) io.out(`${stringifyExactJson(traces, 2)}\n`);
+    else await printRequests(client, traces, io);
+    return 0;
+  },
+});
+
+/** A command about one trace request. */
+function aboutTrace(
+  word: string,
+  summary: string,
+  work: (client: ApiClient, request: Json, io: Io, json: boolean) => Promise<void>,
+): Command {
+  return command({
+    name: `trace ${word}`,
+    summary,
+    positionals: [TRACE],
+    options: { ...JSON_OPTION, ...API_OPTIONS },
+    examples: [],
+    async run({ options, positionals, io }) {
+      const client = clientOf(options, io.stop);
+      await work(client, await resolveTrace(client, positionals[0] as string), io, options.json);
+      return 0;
+    },
+  });
+}
+
+async function show(client: ApiClient, request: Json, io: Io, json: boolean): Promise<void> {
+  if (json) io.out(`${stringifyExactJson(request, 2)}\n`);
+  else await printRequests(client, [request], io);
+}
+
+function switched(enabled: boolean): (client: ApiClient, request: Json, io: Io, json: boolean) => Promise<void> {
+  return async (client, request, io, json) => {
+    await setEnabled(client, request, enabled);
+    await show(client, await client.object(`/traces/${textOf(request, "id")}`), io, json);
+  };
+}
+
+async function remove(client: ApiClient, request: Json, io: Io, json: boolean): Promise<void> {
+  await client.delete(`/traces/${textOf(request, "id")}`);
+  if (!json) io.out(`deleted ${textOf(request, "name") || textOf(request, "id")}\n`);
+}
+
+const flows = command({
+  name: "trace flows",
+  summary: "list the flows that a request has traced, the newest first",
+  positionals: [TRACE],
+  options: {
+    limit: {
+      kind: "integer",
+      placeholder: "N",
+      default: 20n,
+      min: 1n,
+      max: 1_000n,
+      unit: "flows",
+      description: "at most this many",
+    },
+    verdict: { kind: "text", placeholder: "VERDICT", default: null, description: "only flows that ended so" },
+    host: { kind: "text", placeholder: "HOST", default: null, description: "only flows that this host saw" },
+    ...JSON_OPTION,
+    ...API_OPTIONS,
+  },
+  examples: ["midotrace trace flows my-trace --verdict dropped"],
+  async run({ options, positionals, io }) {
+    const client = clientOf(options, io.stop);
+    const id = textOf(await resolveTrace(client, positionals[0] as string), "id");
+    const query = new URLSearchParams({ limit: String(options.limit) });
+    if (options.verdict !== null) query.set("verdict", options.verdict);
+    if (options.host !== null) query.set("host", options.host);
+    const found = await flowPage(client, `/traces/${id}/flows?${query.toString()}`);
+    if (options.json) {
+      io.out(`${stringifyExactJson(found, 2)}\n`);
+      return 0;
+    }
+    const rows = found.map((f) => [
+      clockText(f.startedAtMs),
+      f.verdict,
+      f.completeness.state,
+      keyText(f.key),
+      f.flowTraceId,
+    ]);
+    if (rows.length === 0) io.out("no flow has been traced yet\n");
+    else io.out(table([["TIME", "VERDICT", "ANSWER", "FLOW", "FLOW TRACE"], ...rows]));
+    return 0;
+  },
+});
+
+const flow = command({
+  name: "trace flow",
+  summary: "show one traced flow, hop by hop",
+  positionals: [TRACE, { name: "FLOWTRACEID", description: "id of the flow trace, as `trace flows` lists it" }],
+  options: { ...JSON_OPTION, ...API_OPTIONS },
+  examples: [],
+  async run({ options, positionals, io }) {
+    const client = clientOf(options, io.stop);
+    const id = textOf(await resolveTrace(client, positionals[0] as string), "id");
+    const found = flowTraceOf(await client.get(`/traces/${id}/flows/${encodeURIComponent(positionals[1] as string)}`));
+    printFlow(found, options.json, io);
+    return 0;
+  },
+});
+
+const followCommand = command({
+  name: "trace follow",
+  summary: "show the flows of a request as they come",
+  positionals: [TRACE],
+  options: { count: COUNT_OPTION, ...JSON_OPTION, ...API_OPTIONS },
+  examples: ["midotrace trace follow my-trace --json | jq .why"],
+  async run({ options, positionals, io }) {
+    const client = clientOf(options, io.stop);
+    const requestId = textOf(await resolveTrace(client, positionals[0] as string), "id");
+    const count = options.count === null ? null : Number(options.count);
+    await follow(client, { requestId, json: options.json, count }, io);
+    return 0;
+  },
+});
+
+export const traceCommands: readonly Command[] = [
+  create,
+  list,
+  aboutTrace("show", "show a trace request", show),
+  aboutTrace("enable", "begin tracing; the limit starts anew", switched(true)),
+  aboutTrace("disable", "end tracing", switched(false)),
+  aboutTrace("delete", "delete a trace request and its flows", remove),
+  flows,
+  flow,
+  followCommand,
+];

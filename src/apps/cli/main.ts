@@ -1,0 +1,46 @@
+import { readFileSync } from "node:fs";
+import type { Io } from "#apps/cli/options";
+import { commandIndex } from "./commands.ts";
+import { run } from "./run.ts";
+
+/** Of a terminal that does not say, and of what is no terminal. */
+const COLUMNS = 120;
+
+/** `package.json` stands at the same distance from `src/apps/cli` and from `dist/apps/cli`. */
+function version(): string {
+  const text = readFileSync(new URL("../../../package.json", import.meta.url), "utf8");
+  return String((JSON.parse(text) as { version: unknown }).version);
+}
+
+/** https://no-color.org: set and not empty means none. FORCE_COLOR wins where a pipe wants them. */
+function wantsColours(env: NodeJS.ProcessEnv): boolean {
+  if ((env["NO_COLOR"] ?? "") !== "") return false;
+  if ((env["FORCE_COLOR"] ?? "0") !== "0") return true;
+  return process.stdout.isTTY && env["TERM"] !== "dumb";
+}
+
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    // The second time the user means it.
+    if (stop.signal.aborted) process.exit(1);
+    stop.abort();
+  });
+}
+// `midotrace … | head`: the reader is gone, and that is no failure of ours.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
+const io: Io = {
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+  env: process.env,
+  colours: wantsColours(process.env),
+  columns: process.stdout.columns ?? COLUMNS,
+  version: version(),
+  stop: stop.signal,
+};
+
+process.exitCode = await run(process.argv.slice(2), await commandIndex(), io);
