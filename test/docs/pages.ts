@@ -1,0 +1,15 @@
+import { join } from "node:path";
+import { cliReference, commandIndex } from "#apps/cli";
+import { errorReference, restReference } from "#core/api-contract";
+
+export const commands = await Promise.all((await commandIndex()).map((entry) => entry.load()));
+
+/** The pages below docs/reference that are printed from declarations in the code. */
+export const PRINTED_PAGES: Readonly<Record<string, () => string>> = {
+  "rest-api.md": restReference,
+  "errors.md": errorReference,
+  "cli.md": () => cliReference(commands),
+};
+
+export const ROOT = join(import.meta.dirname, "../..");
+export const pagePath = (name: string): string => join(ROOT, "docs/reference", name);

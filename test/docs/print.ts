@@ -1,0 +1,5 @@
+/** Prints the reference pages that the code can print itself: node --conditions=source test/docs/print.ts */
+import { writeFileSync } from "node:fs";
+import { pagePath, PRINTED_PAGES } from "./pages.ts";
+
+for (const [name, print] of Object.entries(PRINTED_PAGES)) writeFileSync(pagePath(name), print());
