@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { CONDITION_KEYS } from "#core/topology";
-import { applySmallNetwork, at, type Answer, media, type Rig, startRig } from "./api-support.ts";
+import { applySmallNetwork, clientOf, at, media, type Rig, startRig } from "./api-support.ts";
 
 const UNKNOWN = "11111111-2222-4333-8444-555555555555";
 
@@ -9,21 +9,7 @@ describe("resources of midonet-rest section 6", () => {
   let rig: Rig;
   let ids: ReadonlyMap<string, string>;
   const id = (name: string): string => ids.get(name) ?? assert.fail(`no ${name}`);
-  const get = async (path: string): Promise<unknown> => {
-    const answer = await rig.ask("GET", path, { body: "{}" });
-    assert.equal(answer.status, 200, `${path}: ${answer.text}`);
-    return answer.json;
-  };
-  const status = async (method: string, path: string, body?: unknown): Promise<number> =>
-    (await rig.ask(method, path, body === undefined ? { body: "{}" } : { body })).status;
-  const violation = (answer: Answer): unknown => at(answer.json, "violations.0.property");
-  /** GET, change, PUT, GET: what the client does. */
-  const change = async (path: string, changes: object): Promise<unknown> => {
-    const body = { ...((await get(path)) as object), ...changes };
-    const answer = await rig.ask("PUT", path, { body });
-    assert.deepEqual([answer.status, answer.text], [204, ""]);
-    return get(path);
-  };
+  const { get, status, violation, change } = clientOf(() => rig);
 
   before(async () => {
     rig = await startRig();

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { type IncomingHttpHeaders, request } from "node:http";
 import { openEmbeddedStore } from "#adapters/nsdb-embedded";
 import { MemoryTraceStore } from "#adapters/trace-store-memory";
@@ -164,4 +165,26 @@ export async function applySmallNetwork(rig: Rig): Promise<ReadonlyMap<string, s
   const devices = new Map<string, string>([...records.bridges, ...records.routers].map((d) => [d.id, d.name]));
   for (const p of records.ports) ids.set(`${devices.get(p.deviceId)}/${p.name}`, p.id);
   return ids;
+}
+
+/** What a client does, in short words; `rig` is asked each time, because it starts in a `before`. */
+export function clientOf(rig: () => Rig) {
+  const get = async (path: string): Promise<unknown> => {
+    const answer = await rig().ask("GET", path, { body: "{}" });
+    assert.equal(answer.status, 200, `${path}: ${answer.text}`);
+    return answer.json;
+  };
+  return {
+    get,
+    status: async (method: string, path: string, body?: unknown): Promise<number> =>
+      (await rig().ask(method, path, body === undefined ? { body: "{}" } : { body })).status,
+    violation: (answer: Answer): unknown => at(answer.json, "violations.0.property"),
+    /** GET, change, PUT, GET: what the client does. */
+    change: async (path: string, changes: object): Promise<unknown> => {
+      const body = { ...((await get(path)) as object), ...changes };
+      const answer = await rig().ask("PUT", path, { body });
+      assert.deepEqual([answer.status, answer.text], [204, ""]);
+      return get(path);
+    },
+  };
 }
