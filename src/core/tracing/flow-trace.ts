@@ -96,6 +96,8 @@ export interface PublicSegment {
 
 /** What REST, stream, `--json`, UI and exporters show: DESIGN "a flow trace". */
 export interface PublicFlowTrace {
+  /** Nobody sent the packet: the answer was computed, no host has reported anything. */
+  readonly simulated?: true;
   readonly flowTraceId: FlowTraceId;
   readonly traceRequestIds: readonly TraceRequestId[];
   readonly startedAtMs: number;

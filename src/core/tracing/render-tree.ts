@@ -50,8 +50,12 @@ export function renderFlowTrace(trace: PublicFlowTrace, options: TreeOptions): s
     renderSegment(out, segment, trace.startedAtMs, failing);
   }
   out.blank();
-  const words = completenessLine(trace.completeness, trace.segments);
-  const tone: Ink = trace.completeness.state === "complete" ? "good" : "unsure";
+  const known = trace.completeness.state === "complete";
+  const words =
+    trace.simulated === true
+      ? `simulated: no packet was sent${known ? "" : ", and not everything it depends on is known"}`
+      : completenessLine(trace.completeness, trace.segments);
+  const tone: Ink = known ? "good" : "unsure";
   out.line("", "  ", [[words, tone]]);
   return out.text();
 }
