@@ -181,7 +181,8 @@ test("both walk the same extension headers of IPv6, fragment and authentication 
       parseFlowMatch(frame, m);
       seen.add(m.fragment);
     }),
-    { numRuns: 2000 },
+    // A fixed seed: what the packets of this run cover is asserted below.
+    { numRuns: 2000, seed: 20261123 },
   );
   assert.equal(seen.size, 3);
 });

@@ -127,7 +127,7 @@ describe("the simulation at random", () => {
       }),
       { numRuns: 3000 },
     );
-    assert.ok(traced > 500, `only ${traced} packets were traced`);
+    assert.ok(traced > 300, `only ${traced} packets were traced`);
   });
 
   it("treats every packet of a flow as its first", () => {
