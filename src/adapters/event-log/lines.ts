@@ -1,4 +1,4 @@
-import { printable, renderStep, type Step, type TraceSegment } from "#core/tracing";
+import { printable, renderStep, type Step, STEPS_VERSION, type TraceSegment } from "#core/tracing";
 
 export type LogFormat = "json" | "text";
 
@@ -23,6 +23,7 @@ function jsonLine(s: TraceSegment, step: Step): string {
     role: s.role,
     seq: step.seq,
     kind: step.kind,
+    stepsVersion: STEPS_VERSION,
     device: step.device,
     ethSrc: key.ethSrc,
     ethDst: key.ethDst,

@@ -45,10 +45,6 @@ export class AgentTraceGate implements TraceGate {
     this.listener = listener;
   }
 
-  get knownFlows(): number {
-    return this.flows.size;
-  }
-
   usedOf(rule: RuleId): number {
     return this.used.get(rule) ?? 0;
   }

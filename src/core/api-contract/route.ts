@@ -33,7 +33,6 @@ export type Owner =
 
 export const ADMIN_ONLY: Roles = { admin: true, tenant_admin: "none", tenant_user: "none" };
 export const EVERYBODY: Roles = { admin: true, tenant_admin: "all", tenant_user: "all" };
-export const READ_ALL_WRITE_ADMIN = { read: EVERYBODY, write: ADMIN_ONLY } as const;
 export const ANONYMOUS: Roles = { anonymous: true };
 /** Tenants read their own. */
 export const ownRead = (owner: Owner): Roles => ({ admin: true, tenant_admin: "own", tenant_user: "own", owner });

@@ -3,7 +3,6 @@
 declare const brand: unique symbol;
 export type Branded<T, B extends string> = T & { readonly [brand]: B };
 
-export type Uuid = string;
 export type PortId = Branded<string, "PortId">;
 export type BridgeId = Branded<string, "BridgeId">;
 export type RouterId = Branded<string, "RouterId">;

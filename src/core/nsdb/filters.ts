@@ -9,12 +9,6 @@ import { chainRefPath, chainRefsPath, type ChainRefType, chainRulesPath, parseCh
 /** Anything that filters: what a trace request can be on. */
 export type Device = BridgeRecord | RouterRecord | PortRecord;
 
-/** The record of a device with the type that MidoNet's trace requests give it. */
-export type TypedDevice =
-  | { readonly type: "BRIDGE"; readonly record: BridgeRecord }
-  | { readonly type: "ROUTER"; readonly record: RouterRecord }
-  | { readonly type: "PORT"; readonly record: PortRecord };
-
 export const DEVICE_KIND: Readonly<Record<DeviceType, Kind<BridgeRecord> | Kind<RouterRecord> | Kind<PortRecord>>> = {
   BRIDGE,
   ROUTER,

@@ -2,17 +2,7 @@
  * Where everything stands in the store, below its root (`/midonet/v1` in ZooKeeper). The names are MidoNet's where the
  * same thing exists there. `PATHS` is the reference table; a test compares it with what a full topology really creates.
  */
-import type {
-  BridgeId,
-  ChainId,
-  HostId,
-  IpAddrGroupId,
-  PortGroupId,
-  PortId,
-  RouterId,
-  RuleId,
-  TunnelZoneId,
-} from "#core/base";
+import type { BridgeId, ChainId, HostId, IpAddrGroupId, PortGroupId, PortId, RouterId, TunnelZoneId } from "#core/base";
 import type { DeviceType } from "#core/topology";
 
 /** P: persistent. E: ephemeral, gone with the session of the agent that made it. */
@@ -103,11 +93,9 @@ export const routerArpPath = (id: RouterId): string => `/routers/${id}/arp_table
 export const portActivePath = (id: PortId): string => `/ports/${id}/active`;
 export const portRoutesPath = (id: PortId): string => `/ports/${id}/routes`;
 export const portGroupsOfPath = (id: PortId): string => `/ports/${id}/port_groups`;
-export const chainPath = (id: ChainId): string => `/chains/${id}`;
 export const chainRulesPath = (id: ChainId): string => `/chains/${id}/rules`;
 export const chainRefsPath = (id: ChainId): string => `/chains/${id}/refs`;
 export const chainAutoPath = (id: ChainId): string => `/chains/${id}/auto`;
-export const rulePath = (id: RuleId): string => `/rules/${id}`;
 export const portGroupPortsPath = (id: PortGroupId): string => `/port_groups/${id}/ports`;
 export const groupAddressesPath = (id: IpAddrGroupId): string => `/ip_addr_groups/${id}/addrs`;
 export const hostAlivePath = (id: HostId): string => `/hosts/${id}/alive`;

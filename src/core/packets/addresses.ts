@@ -8,7 +8,6 @@ export type Ipv4 = Branded<number, "Ipv4">;
 export type Ipv6 = Branded<bigint, "Ipv6">;
 
 export const MAC_BROADCAST = 0xffff_ffff_ffff as Mac;
-export const IPV4_ANY = 0 as Ipv4;
 export const IPV4_BROADCAST = 0xffff_ffff as Ipv4;
 
 const MAC_TEXT =

@@ -1,4 +1,4 @@
-import type { FlowTraceId, RuleId, TraceRequestId } from "#core/base";
+import type { FlowTraceId, TraceRequestId } from "#core/base";
 import type { Step, StepBody } from "./step.ts";
 
 /** No real path needs more; a runaway one is cut here and says so. */
@@ -49,7 +49,3 @@ export class TraceContext {
     this.recorder = recorder;
   }
 }
-
-/** What was decided for one armed rule and one packet, once. */
-export type TraceDecision = "trace" | "skip";
-export type TraceDecisions = Map<RuleId, TraceDecision>;

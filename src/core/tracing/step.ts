@@ -1,7 +1,7 @@
 import type { TraceRequestId } from "#core/base";
 import type { DropReason, Verdict } from "./verdict.ts";
 
-/** Version of the step union as stored and sent; readers refuse a newer major. */
+/** Version of the step union; every line of the log says it, so that its readers know what they read. */
 export const STEPS_VERSION = 1;
 
 /** Header fields as people read them; fields that the packet does not have are left out. */
