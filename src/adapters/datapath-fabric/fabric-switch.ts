@@ -135,6 +135,23 @@ export class FabricSwitch implements Datapath {
     return { hits, upcalls, upcallsLost: this.counts.upcallQueueFull, flows: this.flows.size };
   }
 
+  /** Interfaces are attached by whoever plays the VM, not by binding. */
+  bindInterfaces(): void {}
+
+  /** The underlay is one hop: there is no way to be found. */
+  setPeers(): void {}
+
+  /** `start` leaves none. */
+  retireEarlierFlows(): void {}
+
+  get tunnelFrameLimit(): number {
+    return Infinity;
+  }
+
+  waitingFor(): readonly string[] {
+    return this.state === "running" ? [] : [`the switch of ${this.name} (${this.state})`];
+  }
+
   /** A snapshot of what was put out and what was lost, and why. */
   switchCounters(): SwitchCounters {
     return { ...this.counts };

@@ -75,7 +75,26 @@ export interface Datapath extends Lifecycle {
   remove(cookie: number): void;
   /** Runs `actions` on `frame` without a flow lookup. `inPort` 0 = none (no output is suppressed). */
   packetOut(frame: Uint8Array, actions: readonly FlowAction[], inPort: number): void;
-  /** Counters of one entry, or null when it is not (or no longer) installed. */
+  /** Counters of one entry, or null when it is not (or no longer) installed. A real switch's may be a second old. */
   counters(cookie: number): FlowCounters | null;
   stats(): DatapathCounters;
+  /**
+   * The interfaces of this host that are to be ports of the switch, all of them; each is one while it exists. Says
+   * `portChanged` for what comes of it.
+   */
+  bindInterfaces(names: readonly string[]): void;
+  /** Tunnel addresses (u32) of all hosts that packets may be sent to: the way to them is found before the first packet. */
+  setPeers(addresses: readonly number[]): void;
+  /**
+   * Flows that an earlier run of the agent left in the switch have gone on forwarding until now. From here on they end, a
+   * few at a time, and their packets come up: the agent is ready to answer them.
+   */
+  retireEarlierFlows(): void;
+  /**
+   * Bytes of the longest Ethernet frame (without VLAN tags, without FCS) that the tunnel takes; Infinity: any. A longer
+   * packet of a flow with tunnel outputs is not served by the flow but comes up; a longer packet-out is lost in the tunnel.
+   */
+  readonly tunnelFrameLimit: number;
+  /** What is missing for packets to be switched as told, in words for an operator; empty: nothing. */
+  waitingFor(): readonly string[];
 }
