@@ -1,7 +1,18 @@
-import type { BridgeId, Cancel, Clock, HostId, Lifecycle, PortId, Random, RouterId, Scheduler } from "#core/base";
+import {
+  type BridgeId,
+  type Cancel,
+  type Clock,
+  type HostId,
+  type Lifecycle,
+  MidotraceError,
+  type PortId,
+  type Random,
+  type RouterId,
+  type Scheduler,
+} from "#core/base";
 import type { Datapath, DatapathListener } from "#core/datapath";
 import { type FlowTag, tunnelKeyTag } from "#core/flows";
-import { Nsdb, type NsdbEvent, type NsdbStore, type NsdbWatch } from "#core/nsdb";
+import { Nsdb, type NsdbEvent, type NsdbStore, NsdbUnavailable, type NsdbWatch } from "#core/nsdb";
 import type { PortDevice } from "#core/topology";
 import type { TraceSink } from "#core/tracing";
 import { ArpBroker } from "./arp-broker.ts";
@@ -39,6 +50,8 @@ export interface AgentOptions {
 
 /** How often things that end without an event are looked after, ms. */
 const SWEEP_MS = 5_000;
+/** After this what the store did not answer is asked again, ms. */
+const RETRY_MS = 1_000;
 
 /** The per-host daemon: simulates the host's packets over the virtual topology, programs its switch, traces flows. */
 export class Agent implements Lifecycle {
@@ -60,7 +73,10 @@ export class Agent implements Lifecycle {
   private watch: NsdbWatch | null = null;
   private sweepTimer: Cancel | null = null;
   private running = false;
-  private sessionLost = false;
+  /** The store knows that this agent runs, in this session. */
+  private saidAlive = false;
+  /** What `start` still has to do, in words; null when it is through. */
+  private starting: string | null = "the agent's start";
   /** Names of refreshes that are due; several causes make one refresh. */
   private readonly due = new Set<string>();
   private refreshing: Promise<void> | null = null;
@@ -82,7 +98,7 @@ export class Agent implements Lifecycle {
         scheduler.after(0, () => this.workflow.ready(arpKey(router, ip)));
       },
     });
-    this.topology = new TopologyCache(store, {
+    this.topology = new TopologyCache(store, scheduler, {
       invalidate,
       problem,
       loaded: (kind, id) => this.loaded(kind, id),
@@ -131,25 +147,49 @@ export class Agent implements Lifecycle {
     );
   }
 
+  /**
+   * Resolves when packets are switched as the store says. Waits for the store as long as it is away. The switch is told
+   * nothing before bindings, peers and bound ports are known: until then the flows of an earlier run go on as they are.
+   */
   async start(): Promise<void> {
     const { store, hostId, hostName, datapath } = this.o;
     this.running = true;
-    await this.nsdb.initialize();
-    await this.nsdb.hosts.register(hostId, hostName);
-    await this.topology.start();
-    this.watch = await store.watch("/", {
-      events: (events) => this.changed(events),
-      resync: () => this.refreshEverything(),
+    await this.insist("the network state database", async () => {
+      await this.nsdb.initialize();
+      await this.nsdb.hosts.register(hostId, hostName);
+    });
+    await this.insist("a watch on the network state database", async () => {
+      await this.topology.start();
+      this.watch ??= await store.watch("/", {
+        events: (events) => this.changed(events),
+        resync: () => this.refreshEverything(),
+      });
     });
     store.onSession((state) => this.session(state));
+    await this.insist("bindings and peers of this host", async () => {
+      await this.refreshNow("peers");
+      await this.refreshNow("bindings");
+    });
+    await this.settled();
+    if (!this.running) return;
+    this.starting = "the switch";
     datapath.listen(this.listener());
     await datapath.start();
-    await this.nsdb.state.setAlive(hostId);
-    this.refresh("bindings");
-    this.refresh("peers");
+    this.refresh("active");
     await this.settled();
+    this.starting = null;
+    datapath.retireEarlierFlows();
     this.sweep();
     this.o.log("info", "agent started", { hostId, hostName, boundPorts: this.bindings.bound().length });
+  }
+
+  /** What is missing for packets to be switched and traced as the store says, in words; empty: nothing. */
+  waitingFor(): readonly string[] {
+    const waits: string[] = [];
+    if (this.starting !== null) waits.push(this.starting);
+    if (this.starting === null && !this.saidAlive)
+      waits.push("the network state database (this host is not announced)");
+    return [...waits, ...this.o.datapath.waitingFor()];
   }
 
   async stop(): Promise<void> {
@@ -236,16 +276,12 @@ export class Agent implements Lifecycle {
     if (!this.running) return;
     if (state === "lost") {
       // Everything ephemeral of this agent is gone with its session.
-      this.sessionLost = true;
+      this.saidAlive = false;
       this.published.clear();
       this.learned.sessionLost();
     } else if (state === "connected") {
       // Said again now: while the session is lost the store takes nothing.
-      if (this.sessionLost) {
-        this.refresh("alive");
-        this.refresh("active");
-      }
-      this.sessionLost = false;
+      if (this.starting === null) this.refresh("active");
       this.learned.shareAgain();
     }
   }
@@ -257,6 +293,20 @@ export class Agent implements Lifecycle {
     });
   }
 
+  /** Does the work of a start, again and again while the store is away. */
+  private async insist(what: string, work: () => Promise<void>): Promise<void> {
+    while (this.running) {
+      this.starting = what;
+      try {
+        return await work();
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+        this.problem(`waiting for ${what}`, error);
+        await new Promise<void>((resolve) => this.o.scheduler.after(RETRY_MS, resolve));
+      }
+    }
+  }
+
   private async runRefreshes(): Promise<void> {
     await Promise.resolve();
     while (this.due.size > 0 && this.running) {
@@ -266,7 +316,10 @@ export class Agent implements Lifecycle {
         try {
           await this.refreshNow(what);
         } catch (error) {
-          this.problem(`could not read ${what} from the store`, error);
+          this.problem(`${what}: the store did not answer; asking again`, error);
+          this.o.scheduler.after(RETRY_MS, () => {
+            if (this.running) this.refresh(what);
+          });
         }
       }
     }
@@ -284,26 +337,31 @@ export class Agent implements Lifecycle {
         this.workflow.ready(`router ${id}`);
         return;
       case "bindings": {
-        this.flows.invalidate(this.bindings.replace(await readBindings(this.o.store, this.o.hostId)));
+        const bindings = await readBindings(this.o.store, this.o.hostId);
+        this.flows.invalidate(this.bindings.replace(bindings));
         for (const port of this.bindings.bound()) this.topology.load("port", port);
-        await this.publishActive();
+        this.o.datapath.bindInterfaces([...bindings.keys()]);
+        if (this.starting === null) await this.publishActive();
         return;
       }
       case "peers": {
         const { own, peers } = await readPeers(this.o.store, this.o.hostId);
         this.flows.invalidate(this.peers.replace(own, peers));
+        this.o.datapath.setPeers(peers.map((p) => p.tunnelIp));
         return;
       }
-      case "alive":
-        await this.nsdb.state.setAlive(this.o.hostId);
-        return;
       case "active":
         await this.publishActive();
         return;
     }
   }
 
+  /** Tells the store what is not said yet in this session: that the host is alive, and which ports are up. */
   private async publishActive(): Promise<void> {
+    if (!this.saidAlive) {
+      await this.nsdb.state.setAlive(this.o.hostId);
+      this.saidAlive = true;
+    }
     const active = this.bindings.active();
     for (const port of active) {
       if (this.published.has(port)) continue;
@@ -342,4 +400,8 @@ export class Agent implements Lifecycle {
       error: error instanceof Error ? (error.stack ?? error.message) : String(error),
     });
   }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof NsdbUnavailable || (error instanceof MidotraceError && error.code === "STORE_UNAVAILABLE");
 }

@@ -1,4 +1,4 @@
-import type { BridgeId, ChainId, PortId, RouterId, RuleId } from "#core/base";
+import type { BridgeId, Cancel, ChainId, PortId, RouterId, RuleId, Scheduler } from "#core/base";
 import type { FlowTag } from "#core/flows";
 import type { NsdbEvent, NsdbStore, NsdbWatch } from "#core/nsdb";
 import {
@@ -47,6 +47,9 @@ interface Slot {
 
 type AnyLoaded = Loaded<NonNullable<Slot["object"]>>;
 
+/** After this a reading that the store did not answer is made again, ms. */
+const RETRY_MS = 1_000;
+
 /**
  * The part of the topology that this host's packets needed so far, kept as the store has it. The simulation reads it
  * synchronously; what is not there yet is read on `load`. All objects that one transaction touched are exchanged at one
@@ -54,6 +57,7 @@ type AnyLoaded = Loaded<NonNullable<Slot["object"]>>;
  */
 export class TopologyCache implements TopologyView {
   private readonly store: NsdbStore;
+  private readonly scheduler: Scheduler;
   private readonly listener: TopologyListener;
   private readonly slots = new Map<string, Slot>();
   private readonly ports = new Map<string, PortDevice | null>();
@@ -67,15 +71,18 @@ export class TopologyCache implements TopologyView {
   private dirty = new Set<Slot>();
   private reading: Promise<void> | null = null;
   private watch: NsdbWatch | null = null;
+  private owed: ReadonlySet<Slot> = new Set();
+  private retry: Cancel | null = null;
   private stopped = false;
 
-  constructor(store: NsdbStore, listener: TopologyListener) {
+  constructor(store: NsdbStore, scheduler: Scheduler, listener: TopologyListener) {
     this.store = store;
+    this.scheduler = scheduler;
     this.listener = listener;
   }
 
   async start(): Promise<void> {
-    this.watch = await this.store.watch("/", {
+    this.watch ??= await this.store.watch("/", {
       events: (events) => this.changed(events),
       resync: () => this.refreshAll(),
     });
@@ -83,6 +90,7 @@ export class TopologyCache implements TopologyView {
 
   stop(): void {
     this.stopped = true;
+    this.retry?.cancel();
     this.watch?.close();
     this.watch = null;
   }
@@ -169,9 +177,20 @@ export class TopologyCache implements TopologyView {
     } catch (error) {
       if (this.stopped) return;
       this.listener.problem("the topology could not be read; trying again when the store answers", error);
-      // A store that went away says `resync` when it is back, which reads everything; what was never read must not be lost.
-      for (const slot of batch) if (slot.object === undefined) this.slots.delete(`${slot.kind}:${slot.id}`);
+      this.readAgainLater(batch);
     }
+  }
+
+  /** What was not read is neither forgotten nor asked for without a pause. */
+  private readAgainLater(batch: ReadonlySet<Slot>): void {
+    this.retry?.cancel();
+    const owed = new Set([...this.owed, ...batch]);
+    this.owed = owed;
+    this.retry = this.scheduler.after(RETRY_MS, () => {
+      this.owed = new Set();
+      for (const slot of owed) this.dirty.add(slot);
+      this.read();
+    });
   }
 
   private readSlots(slots: readonly Slot[]): Promise<{ slot: Slot; loaded: AnyLoaded }[]> {

@@ -47,7 +47,7 @@ async function dispatch(argv: readonly string[], commands: readonly CommandEntry
     io.out(commandHelp(command));
     return 0;
   }
-  const wanted = command.positionals;
+  const wanted = command.rest === undefined ? command.positionals : [...command.positionals, command.rest];
   if (positionals.length < wanted.length) {
     throw usage(
       `${entry.name} needs ${wanted
@@ -56,7 +56,7 @@ async function dispatch(argv: readonly string[], commands: readonly CommandEntry
         .join(" and ")}; see midotrace ${entry.name} --help`,
     );
   }
-  if (positionals.length > wanted.length) {
+  if (positionals.length > wanted.length && command.rest === undefined) {
     throw usage(
       `${entry.name} does not take ${JSON.stringify(positionals[wanted.length])}; see midotrace ${entry.name} --help`,
     );

@@ -37,7 +37,7 @@ export interface Positional {
 
 export interface Invocation<T extends OptionTable> {
   readonly options: OptionValues<T>;
-  /** As many as the command declares. */
+  /** As many as the command declares, and those of `rest` behind them. */
   readonly positionals: readonly string[];
   readonly io: Io;
 }
@@ -48,6 +48,8 @@ export interface Command<T extends OptionTable = OptionTable> {
   /** One sentence without a full stop. */
   readonly summary: string;
   readonly positionals: readonly Positional[];
+  /** Any number of further words, at least one, behind `--`. */
+  readonly rest?: Positional;
   readonly options: T;
   /** Whole command lines, shown by help. */
   readonly examples: readonly string[];
@@ -60,4 +62,15 @@ export interface Command<T extends OptionTable = OptionTable> {
 /** Keeps the types of the options inside, and gives a command that stands in a list with others. */
 export function command<const T extends OptionTable>(definition: Command<T>): Command {
   return definition;
+}
+
+/** `midotrace lab exec VM [options] -- COMMAND…`: how the command is called. */
+export function callOf(c: Command): string {
+  const rest = c.rest === undefined ? [] : ["--", `${c.rest.name}…`];
+  return ["midotrace", c.name, ...c.positionals.map((p) => p.name), "[options]", ...rest].join(" ");
+}
+
+/** Every word that it takes besides options. */
+export function argumentsOf(c: Command): readonly Positional[] {
+  return c.rest === undefined ? c.positionals : [...c.positionals, c.rest];
 }

@@ -1,15 +1,13 @@
-import { type Command, EXIT_CODES } from "./command.ts";
+import { argumentsOf, callOf, type Command, EXIT_CODES } from "./command.ts";
 import { COMMON_OPTIONS, envName, type OptionSpec } from "./spec.ts";
 
 const WIDTH = 100;
 
 /** The text of `--help`, from the declarations alone. */
 export function commandHelp(c: Command): string {
-  const words = ["midotrace", c.name, ...c.positionals.map((p) => p.name), "[options]"].join(" ");
-  const parts = [`${words}\n\n${sentence(c.summary)}\n`];
-  if (c.positionals.length > 0) {
-    parts.push(`Arguments:\n${columns(c.positionals.map((p) => [p.name, sentence(p.description)]))}`);
-  }
+  const parts = [`${callOf(c)}\n\n${sentence(c.summary)}\n`];
+  const words = argumentsOf(c);
+  if (words.length > 0) parts.push(`Arguments:\n${columns(words.map((p) => [p.name, sentence(p.description)]))}`);
   const rows = Object.entries({ ...c.options, ...COMMON_OPTIONS }).map(([name, spec]): [string, string] => [
     optionHead(name, spec),
     `${sentence(spec.description)} ${optionTail(name, spec)}`.trimEnd(),

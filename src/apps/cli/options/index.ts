@@ -4,6 +4,7 @@
  */
 export * from "./command.ts";
 export { commandHelp, optionHead, overview } from "./help.ts";
+export * from "./listen-address.ts";
 export * from "./read.ts";
 export * from "./reference.ts";
 export * from "./spec.ts";

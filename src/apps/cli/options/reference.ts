@@ -1,4 +1,4 @@
-import { type Command, EXIT_CODES } from "./command.ts";
+import { argumentsOf, callOf, type Command, EXIT_CODES } from "./command.ts";
 import { defaultText, optionHead, sentence } from "./help.ts";
 import { COMMON_OPTIONS, envName, type OptionSpec, type OptionTable } from "./spec.ts";
 
@@ -25,9 +25,8 @@ and is a list in the file.
 `;
 
 function commandText(c: Command): string {
-  const words = ["midotrace", c.name, ...c.positionals.map((p) => p.name), "[options]"].join(" ");
-  const parts = [`## midotrace ${c.name}\n\n\`${words}\`\n\n${sentence(c.summary)}\n`];
-  const positionals = c.positionals.map((p) => `| \`${p.name}\` | ${cell(sentence(p.description))} |`);
+  const parts = [`## midotrace ${c.name}\n\n\`${callOf(c)}\`\n\n${sentence(c.summary)}\n`];
+  const positionals = argumentsOf(c).map((p) => `| \`${p.name}\` | ${cell(sentence(p.description))} |`);
   if (positionals.length > 0) parts.push(table(["argument", "what it says"], positionals));
   parts.push(optionTable(c.options));
   if (c.examples.length > 0) parts.push(`\`\`\`\n${c.examples.join("\n")}\n\`\`\`\n`);

@@ -1,0 +1,70 @@
+import type { OptionTable, OptionValues } from "#apps/cli/options";
+
+/** The agent's options; help, environment, configuration file and reference page are read from here. */
+export const AGENT_OPTIONS = {
+  store: {
+    kind: "text",
+    placeholder: "URL",
+    default: null,
+    description: "the store with the virtual network: zookeeper://HOST:PORT,…/PATH",
+  },
+  "host-id": {
+    kind: "text",
+    placeholder: "UUID",
+    default: null,
+    description: "which host this is; without it the id in the state directory, made at the first start",
+  },
+  "host-name": {
+    kind: "text",
+    placeholder: "NAME",
+    default: null,
+    description: "what people call this host; without it the machine's name",
+  },
+  "tunnel-ip": {
+    kind: "text",
+    placeholder: "ADDRESS",
+    default: null,
+    description: "this host's end of the tunnels; without it the host's address in its tunnel zone",
+  },
+  bridge: {
+    kind: "text",
+    placeholder: "NAME",
+    default: "br-int",
+    description: "the switch to make and to drive",
+  },
+  "ovs-run-dir": {
+    kind: "text",
+    placeholder: "DIR",
+    default: "/run/openvswitch",
+    description: "where Open vSwitch has its sockets",
+  },
+  datapath: {
+    kind: "text",
+    placeholder: "KIND",
+    default: "auto",
+    choices: ["auto", "system", "netdev"],
+    description:
+      "of the switch: in the kernel (system), in userspace (netdev), or the kernel's where it has one (auto)",
+  },
+  "state-dir": {
+    kind: "text",
+    placeholder: "DIR",
+    default: "/var/lib/midotrace",
+    description: "what must outlive a restart: the host's id, how much of each trace's limit is used",
+  },
+  listen: {
+    kind: "text",
+    placeholder: "ADDRESS:PORT",
+    default: "127.0.0.1:8182",
+    description: "where /healthz, /readyz and /metrics answer; port 0 takes any free one",
+  },
+  "log-level": {
+    kind: "text",
+    placeholder: "LEVEL",
+    default: "info",
+    choices: ["debug", "info", "warn", "error"],
+    description: "the least important lines that the log on standard error has",
+  },
+} as const satisfies OptionTable;
+
+export type AgentOptionValues = OptionValues<typeof AGENT_OPTIONS>;
