@@ -4,7 +4,7 @@ import { interleaved, Lane } from "./lanes.ts";
 import { ascending, PLAN, quantile } from "./measure.ts";
 import { offAgainstStripped } from "./off.ts";
 
-/** Issue 2, done-when 10. */
+/** What the simulation has to reach on one core. */
 const AIM = { untracedPerSecond: 500_000, thousandTraces: 1.5 };
 
 const failures: string[] = [];

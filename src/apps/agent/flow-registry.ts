@@ -1,6 +1,7 @@
 import type { PortId } from "#core/base";
 import type { Datapath } from "#core/datapath";
 import { type FlowAction, type FlowMask, type FlowMatch, type FlowTag } from "#core/flows";
+import { type Tagged, TagIndex } from "./tag-index.ts";
 
 /** Lifetimes of installed flows. A flow that is used stays; what changes around it invalidates it by its tags. */
 export const LIFETIME = {
@@ -12,11 +13,10 @@ export const LIFETIME = {
   ERROR_HARD_MS: 5_000,
 } as const;
 
-export interface InstalledFlow {
+export interface InstalledFlow extends Tagged {
   readonly cookie: number;
   readonly match: FlowMatch;
   readonly mask: FlowMask;
-  readonly tags: readonly FlowTag[];
   /** Where its packets enter the virtual network; null for flows from the tunnel. */
   readonly startPort: PortId | null;
 }
@@ -36,7 +36,7 @@ export interface NewFlow {
 export class FlowRegistry {
   private readonly datapath: Datapath;
   private readonly flows = new Map<number, InstalledFlow>();
-  private readonly byTag = new Map<FlowTag, Set<InstalledFlow>>();
+  private readonly index = new TagIndex<InstalledFlow>();
   invalidated = 0;
 
   constructor(datapath: Datapath) {
@@ -48,18 +48,14 @@ export class FlowRegistry {
   }
 
   install(flow: NewFlow): void {
-    const { cookie, match, mask, startPort } = flow;
-    const tags = [...new Set(flow.tags)];
-    const entry: InstalledFlow = { cookie, match: match.clone(), mask, tags, startPort };
+    const { cookie, mask, startPort } = flow;
+    const match = flow.match.clone();
+    const entry: InstalledFlow = { cookie, match, mask, startPort, tagSet: null, place: 0 };
     this.flows.set(cookie, entry);
-    for (const tag of tags) {
-      const set = this.byTag.get(tag);
-      if (set === undefined) this.byTag.set(tag, new Set([entry]));
-      else set.add(entry);
-    }
+    this.index.add(entry, flow.tags);
     this.datapath.install({
       cookie,
-      match: entry.match,
+      match,
       mask,
       actions: flow.actions,
       idleTimeoutMs: flow.idleTimeoutMs,
@@ -70,7 +66,7 @@ export class FlowRegistry {
   /** Removes every flow that carries one of the tags; the next packet of each is simulated again. */
   invalidate(tags: readonly FlowTag[]): number {
     const stale = new Set<InstalledFlow>();
-    for (const tag of tags) for (const flow of this.byTag.get(tag) ?? []) stale.add(flow);
+    for (const tag of tags) for (const flow of this.index.with(tag)) stale.add(flow);
     for (const flow of stale) this.remove(flow);
     this.invalidated += stale.size;
     return stale.size;
@@ -86,12 +82,7 @@ export class FlowRegistry {
     const flow = this.flows.get(cookie);
     if (flow === undefined) return;
     this.flows.delete(cookie);
-    for (const tag of flow.tags) {
-      const set = this.byTag.get(tag);
-      if (set === undefined) continue;
-      set.delete(flow);
-      if (set.size === 0) this.byTag.delete(tag);
-    }
+    this.index.remove(flow);
   }
 
   has(cookie: number): boolean {
@@ -99,10 +90,10 @@ export class FlowRegistry {
   }
 
   withTag(tag: FlowTag): readonly InstalledFlow[] {
-    return [...(this.byTag.get(tag) ?? [])];
+    return this.index.with(tag);
   }
 
   isTagged(tag: FlowTag): boolean {
-    return this.byTag.has(tag);
+    return this.index.has(tag);
   }
 }

@@ -47,9 +47,12 @@ export interface LearnedListener {
   inUse(tag: FlowTag): boolean;
 }
 
+type MacTable = Map<number | string, LearnedMac>;
+
 const PENDING = Infinity;
 
-const macKey = (vlan: number, mac: number): string => `${vlan} ${mac}`;
+/** A number for the common case, untagged: making a text for each lookup would cost more than the lookup. */
+const macKey = (vlan: number, mac: number): number | string => (vlan === 0 ? mac : `${vlan} ${mac}`);
 
 /**
  * What bridges and routers have learned, as this host knows it: its own entries at once, those of the other hosts as the
@@ -59,7 +62,7 @@ export class LearnedTables implements FlowState {
   private readonly store: LearnedStore;
   private readonly clock: Clock;
   private readonly listener: LearnedListener;
-  private readonly macs = new Map<BridgeId, Map<string, LearnedMac>>();
+  private readonly macs = new Map<BridgeId, MacTable>();
   /** MACs this host has learned behind each port. */
   private readonly ownMacs = new Map<PortId, number>();
   /** Entries that were not learned because their table was full. */
@@ -113,7 +116,7 @@ export class LearnedTables implements FlowState {
     this.listener.arpKnown(learn.router, learn.ip);
   }
 
-  private async shareMac(table: Map<string, LearnedMac>, learn: MacLearn): Promise<void> {
+  private async shareMac(table: MacTable, learn: MacLearn): Promise<void> {
     await this.store.putMac(learn);
     const now = table.get(macKey(learn.vlan, learn.mac));
     if (now !== undefined && now.learn.port === learn.port) now.confirmed = ++this.turn;
@@ -130,7 +133,7 @@ export class LearnedTables implements FlowState {
     const began = ++this.turn;
     const listed = await this.store.listMacs(bridge);
     const table = this.macTable(bridge);
-    const seen = new Set<string>();
+    const seen = new Set<number | string>();
     for (const learn of listed) {
       const key = macKey(learn.vlan, learn.mac);
       seen.add(key);
@@ -222,7 +225,7 @@ export class LearnedTables implements FlowState {
     return askAgain;
   }
 
-  private setMac(table: Map<string, LearnedMac>, learn: MacLearn, own: boolean): void {
+  private setMac(table: MacTable, learn: MacLearn, own: boolean): void {
     const key = macKey(learn.vlan, learn.mac);
     const old = table.get(key);
     const tag = macPortTag(learn.bridge, learn.vlan, learn.mac, learn.port);
@@ -245,7 +248,7 @@ export class LearnedTables implements FlowState {
     else this.ownMacs.set(port, count);
   }
 
-  private dropMac(table: Map<string, LearnedMac>, entry: LearnedMac): void {
+  private dropMac(table: MacTable, entry: LearnedMac): void {
     if (entry.own) this.countOwn(entry.learn.port, -1);
     table.delete(macKey(entry.learn.vlan, entry.learn.mac));
     this.listener.invalidate([entry.tag]);
@@ -265,7 +268,7 @@ export class LearnedTables implements FlowState {
     if (old !== undefined && old.learn.mac !== learn.mac) this.listener.invalidate([tag]);
   }
 
-  private macTable(bridge: BridgeId): Map<string, LearnedMac> {
+  private macTable(bridge: BridgeId): MacTable {
     let table = this.macs.get(bridge);
     if (table === undefined) this.macs.set(bridge, (table = new Map()));
     return table;
