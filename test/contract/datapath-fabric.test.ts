@@ -1,4 +1,5 @@
 import { fabricRig } from "../support/datapath-fabric-rig.ts";
 import { datapathContract } from "./datapath.ts";
 
-datapathContract("fabric", fabricRig);
+// As of an Ethernet underlay, so that it has longest frames.
+datapathContract("fabric", () => fabricRig({ underlayMtu: 1_500 }));

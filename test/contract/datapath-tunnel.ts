@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import type { FlowEntry } from "#core/datapath";
 import { F, FLOW_STATE_KEY, type FlowAction, withTraceBit } from "#core/flows";
 import { arpFrame, ipv4Frame } from "../support/datapath-frames.ts";
@@ -19,11 +19,89 @@ function egress(s: Scene, cookie: number, key: number, vm: number): FlowEntry {
   return entry(cookie, matchOf(ipv4Frame(), s.b.tunnel, tunnel), TUNNEL, [output(s.b.p(vm))]);
 }
 
-/** Two hosts: keys and addresses on the wire, exact keys, the trace bit, floods over tunnels. */
+/** A frame of this many bytes, its tags not counted. */
+const frameOf = (bytes: number, vlans: readonly number[] = []): Uint8Array =>
+  ipv4Frame({ vlans, payload: Uint8Array.from({ length: bytes - HEADER_BYTES }, (_, i) => i * 11) });
+
+/** Ethernet, IPv4, UDP. */
+const HEADER_BYTES = 14 + 20 + 8;
+/** What the interfaces of VMs take: a frame of a byte more than the limit must get as far as the switch. */
+const VM_FRAME_BYTES = 1_514;
+
+/** The longest frame of the tunnel, or null when nothing can be longer: then the test is skipped, and says why. */
+function frameLimit(t: TestContext, s: Scene): number | null {
+  const limit = s.rig.a.datapath.tunnelFrameLimit;
+  if (limit < VM_FRAME_BYTES) return limit;
+  t.skip(`the tunnel takes frames of ${limit} bytes, the VMs send none of more than ${VM_FRAME_BYTES}`);
+  return null;
+}
+
+/** Two hosts: keys and addresses on the wire, exact keys, the trace bit, floods over tunnels, frames too long for them. */
 export function datapathTunnel(factory: RigFactory): void {
   const scene = (name: string, act: (s: Scene) => Promise<void>): void => {
     test(name, () => Scene.play(factory, act));
   };
+  const limited = (name: string, act: (s: Scene, limit: number) => Promise<void>): void => {
+    test(name, (t) =>
+      Scene.play(factory, async (s) => {
+        const limit = frameLimit(t, s);
+        if (limit !== null) await act(s, limit);
+      }),
+    );
+  };
+
+  limited(
+    "a packet too long for the tunnel comes up though its flow is there; the longest that fits is served",
+    async (s, limit) => {
+      const fits = frameOf(limit);
+      await s.install(s.a, entry(1, matchOf(fits, s.a.p(0)), F.InPort, [output(s.a.p(1)), ...tunnelTo(s, KEY)]));
+      await s.install(s.b, egress(s, 1, KEY, 0));
+      assert.deepEqual([...(await s.carry(s.a.vm(0), fits, s.b.vm(0)))], [...fits]);
+      const up = await s.comesUp(s.a.vm(0), frameOf(limit + 1), s.a);
+      assert.deepEqual([...up.frame], [...frameOf(limit + 1)]);
+      // And the flow still serves what fits.
+      await s.carry(s.a.vm(0), fits, s.b.vm(0));
+      assert.equal(s.a.heard.packets.length, 1);
+      assert.equal(s.a.vm(1).received.length, 2, "nothing of the long one was put out");
+      assert.equal(s.b.vm(0).received.length, 2);
+    },
+  );
+
+  limited("VLAN tags count against the tunnel's limit, as they leave", async (s, limit) => {
+    const tagged = frameOf(limit - 4, [12]);
+    const mask = F.InPort | F.Vlan;
+    await s.install(s.b, egress(s, 1, KEY, 0));
+    await s.install(s.a, entry(1, matchOf(tagged, s.a.p(0)), mask, tunnelTo(s, KEY)));
+    assert.equal((await s.carry(s.a.vm(0), tagged, s.b.vm(0))).length, limit);
+    assert.equal((await s.comesUp(s.a.vm(0), frameOf(limit - 3, [12]), s.a)).frame.length, limit + 1);
+    // A tag that is pushed on the way makes room for less, one that is popped for more.
+    const other = frameOf(limit - 4, [13]);
+    const push: FlowAction[] = [{ kind: "push-vlan", vlan: 9 }, ...tunnelTo(s, KEY)];
+    await s.install(s.a, entry(2, matchOf(frameOf(100), s.a.p(0)), mask, push));
+    await s.install(s.a, entry(3, matchOf(other, s.a.p(0)), mask, [{ kind: "pop-vlan" }, ...tunnelTo(s, KEY)]));
+    assert.equal((await s.carry(s.a.vm(0), frameOf(limit - 4), s.b.vm(0))).length, limit);
+    assert.equal((await s.comesUp(s.a.vm(0), frameOf(limit - 3), s.a)).frame.length, limit - 3);
+    assert.equal((await s.carry(s.a.vm(0), frameOf(limit, [13]), s.b.vm(0))).length, limit);
+    assert.equal(s.a.heard.packets.length, 2);
+  });
+
+  limited("a flow without tunnel serves packets of any length", async (s, limit) => {
+    const long = frameOf(limit + 1);
+    await s.install(s.a, entry(1, matchOf(long, s.a.p(0)), F.InPort, [output(s.a.p(1))]));
+    assert.deepEqual([...(await s.carry(s.a.vm(0), long, s.a.vm(1)))], [...long]);
+    assert.equal(s.a.heard.packets.length, 0);
+  });
+
+  limited("a packet-out too long for the tunnel is lost there, and nowhere else", async (s, limit) => {
+    await s.install(s.b, egress(s, 1, KEY, 0));
+    const both: FlowAction[] = [...tunnelTo(s, KEY), output(s.a.p(1))];
+    s.a.packetOut(frameOf(limit + 1), both, s.a.p(0));
+    await s.rig.eventually("the local copy", () => s.a.vm(1).received[0] ?? null);
+    s.a.packetOut(frameOf(limit), both, s.a.p(0));
+    const got = await s.rig.eventually("the one that fits", () => s.b.vm(0).received[0] ?? null);
+    assert.deepEqual([...got], [...frameOf(limit)]);
+    assert.equal(s.a.vm(1).received[0]?.length, limit + 1);
+  });
 
   scene("a tunnelled packet comes up at the peer with its key and both addresses", async (s) => {
     for (const key of [1, KEY, 0x0f_ffff, withTraceBit(KEY), FLOW_STATE_KEY]) {

@@ -14,6 +14,7 @@ async function pair(url: string, cleanUp: () => void): Promise<NsdbPair> {
   return {
     a,
     b,
+    oneCallPerCommit: true,
     expireA: () => a.expire(),
     disconnectA: async () => a.disconnect(),
     reconnectA: async () => a.reconnect(),

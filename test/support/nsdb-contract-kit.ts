@@ -13,6 +13,8 @@ export interface NsdbPair {
   readonly disconnectA: () => Promise<void>;
   /** The connection of a is back; resolves when a is usable. */
   readonly reconnectA: () => Promise<void>;
+  /** The store promises more than the contract: a call for each commit, never one for several. */
+  readonly oneCallPerCommit?: boolean;
   /** Stops whatever is running. */
   readonly close: () => Promise<void>;
 }
@@ -31,6 +33,21 @@ export class Recorder implements NsdbWatcher {
   resync(): void {
     this.resyncs++;
   }
+}
+
+/** All events of the commits came, in order, and no call ends inside a commit. */
+export function wholeCommits(calls: readonly (readonly string[])[], commits: readonly (readonly string[])[]): void {
+  assert.deepEqual(calls.flat(), commits.flat());
+  const ends = (lists: readonly (readonly string[])[]): number[] => {
+    let sum = 0;
+    return lists.map((list) => (sum += list.length));
+  };
+  const whole = new Set(ends(commits));
+  assert.deepEqual(
+    ends(calls).filter((end) => !whole.has(end)),
+    [],
+    "calls that end inside a commit",
+  );
 }
 
 /** The transaction is refused for this reason at this operation. */

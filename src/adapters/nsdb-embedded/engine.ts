@@ -1,5 +1,11 @@
-import { type NsdbEvent, type NsdbNode, type NsdbOp, NsdbTxError, NsdbUnavailable } from "#core/nsdb";
-import { requireWellFormed } from "./limits.ts";
+import {
+  type NsdbEvent,
+  type NsdbNode,
+  type NsdbOp,
+  NsdbTxError,
+  NsdbUnavailable,
+  requireWellFormed,
+} from "#core/nsdb";
 import type { Medium } from "./medium.ts";
 import { type Entry, Overlay, type Plan, plan, Tree } from "./tree.ts";
 

@@ -3,7 +3,7 @@
  *
  *     session.ts  one user's NsdbStore     server.ts  the sessions of one tree     engine.ts  order and group commit
  *     tree.ts     data and transactions    medium.ts, sqlite-medium.ts  durability and the lock
- *     link.ts  what a broken connection does     limits.ts  grammar, sizes
+ *     link.ts  what a broken connection does
  */
 import type { NsdbStore } from "#core/nsdb";
 import { type EmbeddedOptions, EmbeddedNsdb } from "./server.ts";

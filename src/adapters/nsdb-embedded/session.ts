@@ -1,7 +1,6 @@
 import type { NsdbEvent, NsdbNode, NsdbOp, NsdbSessionState, NsdbStore, NsdbWatch, NsdbWatcher } from "#core/nsdb";
-import { NsdbUnavailable } from "#core/nsdb";
+import { NsdbUnavailable, requirePath } from "#core/nsdb";
 import type { Engine } from "./engine.ts";
-import { requirePath } from "./limits.ts";
 import { Link } from "./link.ts";
 
 /** What a session needs of the server it belongs to. */

@@ -129,7 +129,7 @@ export class Overlay implements View {
 }
 
 /**
- * The effect of a well-formed transaction (limits.ts) on `view`, which is not changed.
+ * The effect of a well-formed transaction (`requireWellFormed`) on `view`, which is not changed.
  * @throws NsdbTxError with the first operation whose precondition fails.
  */
 export function plan(view: View, ops: readonly NsdbOp[], zxid: number, owner: number): Plan {

@@ -18,9 +18,10 @@ export interface NsdbStore extends Lifecycle {
    */
   commit(ops: readonly NsdbOp[]): Promise<void>;
   /**
-   * Every change at `prefix` and below, in commit order; the events of one commit arrive in one call. The listener is
-   * called only for commits after the returned promise resolved. After a gap (a reconnection) it gets `resync`: the
-   * watcher must read again, no event of the gap is replayed.
+   * Every change at `prefix` and below, in commit order; the events of one commit arrive in one call, which may bring those
+   * of several commits (ZooKeeper does not say where one ends; protocols/zookeeper/exchange.ts has what can be known). The
+   * listener is called only for commits after the returned promise resolved. After a gap (a reconnection) it gets
+   * `resync`: the watcher must read again, no event of the gap is replayed.
    */
   watch(prefix: string, listener: NsdbWatcher): Promise<NsdbWatch>;
   /** Changes each time the session is lost and begun anew: all ephemeral nodes of the old one are gone. 0 = not connected yet. */
