@@ -1,10 +1,11 @@
-/** Every promise that the store's content makes, checked over the whole of it: what tests ask after each step. */
-import { isPortKey } from "#core/flows";
+/** Every promise that the store's content makes, checked over the whole of it: what `store check` and tests ask. */
 import type { ChainId, PortId } from "#core/base";
-import type { DeviceType, TopologyRecords } from "#core/topology";
-import { readMapping } from "./links.ts";
+import { isPortKey } from "#core/flows";
+import { Check } from "./check-kit.ts";
+import { checkNodes, illegible } from "./check-nodes.ts";
+import { checkMoment } from "./check-moment.ts";
 import { decode } from "./codec.ts";
-import type { Device } from "./filters.ts";
+import { readMapping } from "./links.ts";
 import {
   chainAutoPath,
   type ChainRef,
@@ -21,56 +22,66 @@ import {
   zoneMembersPath,
 } from "./paths.ts";
 import type { NsdbStore } from "./store.ts";
-import { readTopology } from "./topology-reader.ts";
-import { guard } from "./tx.ts";
+import { readFrom } from "./topology-reader.ts";
+import { type NsdbTree, readTree } from "./tree.ts";
 import { tunnelKeyOwner } from "./tunnel-keys.ts";
+import { guard } from "./tx.ts";
 
-/** Collects what does not hold. */
-class Check {
-  readonly findings: string[] = [];
-  readonly store: NsdbStore;
-  readonly t: TopologyRecords;
-  readonly devices: ReadonlyMap<string, { readonly type: DeviceType; readonly record: Device }>;
-
-  constructor(store: NsdbStore, t: TopologyRecords) {
-    this.store = store;
-    this.t = t;
-    const entry = (type: DeviceType) => (record: Device) => [record.id as string, { type, record }] as const;
-    this.devices = new Map([
-      ...t.bridges.map(entry("BRIDGE")),
-      ...t.routers.map(entry("ROUTER")),
-      ...t.ports.map(entry("PORT")),
-    ]);
-  }
-
-  say(holds: boolean, finding: string): void {
-    if (!holds) this.findings.push(finding);
-  }
-
-  /** The children of `path` are exactly these. */
-  async same(path: string, expected: Iterable<string>): Promise<void> {
-    const [is, shall] = [await this.store.children(path), [...expected].sort()];
-    this.say(is.join() === shall.join(), `${path} has [${is.join(", ")}], not [${shall.join(", ")}]`);
-  }
+export interface StoreReport {
+  /** Sentences; none for a sound store. */
+  readonly findings: readonly string[];
+  /** How many of each kind were looked at: "bridges" → 3. */
+  readonly objects: Readonly<Record<string, number>>;
+  readonly nodes: number;
+  /** Everything was read as of one moment; otherwise a finding may be of a change that was under way. */
+  readonly stable: boolean;
 }
 
-/**
- * Findings as sentences; none in a sound store. Nothing else may write meanwhile.
- * @throws MidotraceError STORE_UNAVAILABLE; INTERNAL for malformed data.
- */
+/** Findings as sentences; none in a sound store. @throws MidotraceError STORE_UNAVAILABLE. */
 export async function checkStore(store: NsdbStore): Promise<string[]> {
-  return guard(async () => {
-    const k = new Check(store, await readTopology(store));
-    await checkChains(k);
-    await checkTraces(k);
-    await checkPorts(k);
-    await checkMembership(k);
-    return k.findings;
+  return [...(await inspectStore(store)).findings];
+}
+
+/** As `checkStore`, with what was looked at. @throws MidotraceError STORE_UNAVAILABLE. */
+export async function inspectStore(store: NsdbStore): Promise<StoreReport> {
+  const { tree, stable } = await guard(() => readTree(store));
+  return { ...(await inspectTree(tree)), stable };
+}
+
+/** As `inspectStore`, of what was read before. Malformed nodes are findings, and not looked at further. */
+export async function inspectTree(tree: NsdbTree): Promise<Omit<StoreReport, "stable">> {
+  const bad = illegible(tree);
+  const t = await readFrom({
+    texts: async (paths) => (await tree.texts(paths)).map((text, i) => (bad.has(paths[i] as string) ? null : text)),
+    children: (path) => tree.children(path),
   });
+  const k = new Check(tree, t, bad);
+  checkNodes(k);
+  checkChains(k);
+  checkTraces(k);
+  checkPorts(k);
+  checkMembership(k);
+  checkMoment(k);
+  const { bridges, routers, ports, chains, rules, routes, hosts, tunnelZones, portGroups, ipAddrGroups, traces } = t;
+  const counted = {
+    bridges,
+    routers,
+    ports,
+    chains,
+    rules,
+    routes,
+    hosts,
+    tunnelZones,
+    portGroups,
+    ipAddrGroups,
+    traces,
+  };
+  const objects = Object.fromEntries(Object.entries(counted).map(([kind, all]) => [kind, all.length]));
+  return { findings: k.findings, objects, nodes: tree.size };
 }
 
 /** Rules ↔ lists; filters and jumps ↔ references. */
-async function checkChains(k: Check): Promise<void> {
+function checkChains(k: Check): void {
   const { t } = k;
   const rules = new Map(t.rules.map((r) => [r.id, r]));
   const listed = new Set<string>();
@@ -94,11 +105,11 @@ async function checkChains(k: Check): Promise<void> {
     refer(record.outboundFilterId, REF[type], record.id);
   }
   for (const rule of t.rules) if (rule.type === "jump") refer(rule.jumpChainId, "rule", rule.id);
-  for (const [chain, names] of refs) await k.same(chainRefsPath(chain as ChainId), names);
+  for (const [chain, names] of refs) k.same(chainRefsPath(chain as ChainId), names);
 }
 
 /** Requests ↔ trace rules ↔ infilters; auto chains. */
-async function checkTraces(k: Check): Promise<void> {
+function checkTraces(k: Check): void {
   const { t } = k;
   const rules = new Map(t.rules.map((r) => [r.id, r]));
   const armed = new Set<string>();
@@ -124,9 +135,9 @@ async function checkTraces(k: Check): Promise<void> {
   }
   for (const r of t.rules)
     if (r.type === "trace") k.say(armed.has(r.id), `trace rule ${r.id} belongs to no enabled request`);
-  for (const [id, { type }] of k.devices) await k.same(deviceTracesPath(type, id), on.get(id) ?? []);
+  for (const [id, { type }] of k.devices) k.same(deviceTracesPath(type, id), on.get(id) ?? []);
   for (const chain of t.chains) {
-    if ((await k.store.get(chainAutoPath(chain.id))) === null) continue;
+    if (k.text(chainAutoPath(chain.id)) === null) continue;
     const held = (t.ruleOrder.get(chain.id) ?? []).some((id) => rules.get(id)?.type === "trace");
     k.say(held, `auto chain ${chain.id} has no trace rule`);
     const used = [...k.devices.values()].some((d) => d.record.inboundFilterId === chain.id);
@@ -135,7 +146,7 @@ async function checkTraces(k: Check): Promise<void> {
 }
 
 /** Owners, links, bindings, tunnel keys, routes. */
-async function checkPorts(k: Check): Promise<void> {
+function checkPorts(k: Check): void {
   const { t } = k;
   const ports = new Map(t.ports.map((p) => [p.id, p]));
   const bindings = new Map<string, PortId[]>(t.hosts.map((h) => [h.id, []]));
@@ -152,29 +163,28 @@ async function checkPorts(k: Check): Promise<void> {
     k.say(!keys.has(p.tunnelKey), `ports ${p.id} and ${keys.get(p.tunnelKey)} have one tunnel key`);
     keys.set(p.tunnelKey, p.id);
     const path = tunnelKeyPath(p.tunnelKey);
-    const owner = await k.store.get(path);
-    k.say(
-      owner !== null && tunnelKeyOwner(owner.data, path) === p.id,
-      `tunnel key ${p.tunnelKey} is not of port ${p.id}`,
-    );
+    const owner = k.text(path);
+    k.say(owner !== null && tunnelKeyOwner(owner, path) === p.id, `tunnel key ${p.tunnelKey} is not of port ${p.id}`);
     if (p.hostId === null) continue;
     k.say(bindings.has(p.hostId), `port ${p.id} is bound to host ${p.hostId}, which does not exist`);
     bindings.get(p.hostId)?.push(p.id);
-    const node = await k.store.get(`${hostBindingsPath(p.hostId)}/${p.id}`);
-    const mapping = node === null ? null : decode(readMapping, node.data, node.path);
+    const mappingPath = `${hostBindingsPath(p.hostId)}/${p.id}`;
+    const text = k.text(mappingPath);
+    const mapping = text === null ? null : decode(readMapping, text, mappingPath);
+    k.say(mapping?.virtualPortId === p.id, `the mapping of port ${p.id} names another port`);
     k.say(mapping?.localDeviceName === p.interfaceName, `the mapping of port ${p.id} names another interface`);
   }
-  await k.same(TUNNEL_KEYS, [...keys.keys()].map(String));
+  k.same(TUNNEL_KEYS, [...keys.keys()].map(String));
   for (const h of t.hosts) {
-    await k.same(hostBindingsPath(h.id), bindings.get(h.id) ?? []);
+    k.same(hostBindingsPath(h.id), bindings.get(h.id) ?? []);
     const names = (bindings.get(h.id) ?? []).map((id) => ports.get(id)?.interfaceName);
     k.say(new Set(names).size === names.length, `two ports are bound to one interface of host ${h.id}`);
   }
-  for (const d of t.bridges) await k.same(devicePortsPath("BRIDGE", d.id), owned.get(d.id) ?? []);
+  for (const d of t.bridges) k.same(devicePortsPath("BRIDGE", d.id), owned.get(d.id) ?? []);
   for (const d of t.routers) {
-    await k.same(devicePortsPath("ROUTER", d.id), owned.get(d.id) ?? []);
+    k.same(devicePortsPath("ROUTER", d.id), owned.get(d.id) ?? []);
     const routes = t.routes.filter((r) => r.routerId === d.id);
-    await k.same(
+    k.same(
       routerRoutesPath(d.id),
       routes.map((r) => r.id),
     );
@@ -186,27 +196,27 @@ async function checkPorts(k: Check): Promise<void> {
     k.say(ports.get(r.nextHopPort)?.deviceId === r.routerId, `route ${r.id} leaves by a port of another device`);
     through.set(r.nextHopPort, [...(through.get(r.nextHopPort) ?? []), r.id]);
   }
-  for (const p of t.ports) await k.same(portRoutesPath(p.id), through.get(p.id) ?? []);
+  for (const p of t.ports) k.same(portRoutesPath(p.id), through.get(p.id) ?? []);
 }
 
 /** Both sides of groups and tunnel zones; nothing below an object that is gone. */
-async function checkMembership(k: Check): Promise<void> {
+function checkMembership(k: Check): void {
   const { t } = k;
   for (const port of t.ports) {
     const groups = [...t.portGroupMembers].filter(([, ports]) => ports.includes(port.id)).map(([group]) => group);
-    await k.same(portGroupsOfPath(port.id), groups);
+    k.same(portGroupsOfPath(port.id), groups);
   }
   const ports = new Set(t.ports.map((p) => p.id));
   for (const [group, members] of t.portGroupMembers)
     for (const id of members) k.say(ports.has(id), `port group ${group} has port ${id}, which does not exist`);
   for (const host of t.hosts) {
     const zones = t.tunnelZoneMembers.filter((m) => m.hostId === host.id).map((m) => m.tunnelZoneId);
-    await k.same(hostZonesPath(host.id), zones);
+    k.same(hostZonesPath(host.id), zones);
   }
   const hosts = new Set(t.hosts.map((h) => h.id));
   for (const zone of t.tunnelZones) {
     const members = t.tunnelZoneMembers.filter((m) => m.tunnelZoneId === zone.id).map((m) => m.hostId);
-    await k.same(zoneMembersPath(zone.id), members);
+    k.same(zoneMembersPath(zone.id), members);
     for (const id of members) k.say(hosts.has(id), `tunnel zone ${zone.id} has host ${id}, which does not exist`);
   }
 }

@@ -2,8 +2,9 @@
  * What agents say of the moment: alive, interfaces, active ports, learned tables. Ephemeral nodes, each written by one commit
  * outside of the topology's transactions, and gone with the session of the agent.
  */
-import { type BridgeId, type HostId, MidotraceError, type PortId, type RouterId } from "#core/base";
+import type { BridgeId, HostId, PortId, RouterId } from "#core/base";
 import { decode, encode, int, list, nullable, object, text } from "./codec.ts";
+import { dropNode, ownNode } from "./ephemeral.ts";
 import { EMPTY } from "./objects.ts";
 import {
   bridgeVlansPath,
@@ -14,7 +15,7 @@ import {
   portActivePath,
   routerArpPath,
 } from "./paths.ts";
-import { type NsdbOp, type NsdbStore, NsdbTxError } from "./store.ts";
+import type { NsdbStore } from "./store.ts";
 import { guard } from "./tx.ts";
 
 export interface HostInterface {
@@ -51,7 +52,7 @@ export interface ArpEntry {
   readonly expiryMs: number;
 }
 
-const readInterface = object<HostInterface>({
+export const readInterface = object<HostInterface>({
   name: text(),
   mac: nullable(text()),
   mtu: int,
@@ -62,13 +63,13 @@ const readInterface = object<HostInterface>({
   addresses: list(text()),
 });
 
-const readArp = object<ArpEntry>({ ip: text(), mac: nullable(text()), lastArpMs: int, staleMs: int, expiryMs: int });
-
-/** Races for one node that are fought out before giving up. */
-const ATTEMPTS = 8;
-
-const refusedFor = (error: unknown, ...failures: string[]): boolean =>
-  error instanceof NsdbTxError && failures.includes(error.failure);
+export const readArp = object<ArpEntry>({
+  ip: text(),
+  mac: nullable(text()),
+  lastArpMs: int,
+  staleMs: int,
+  expiryMs: int,
+});
 
 export class HostState {
   private readonly store: NsdbStore;
@@ -180,50 +181,26 @@ export class HostState {
     return this.below(routerArpPath(router), (data, path) => decode(readArp, data, path));
   }
 
+  /** One that makes no sense must not keep anybody from the others: it is left out. */
   private async below<T>(directory: string, read: (data: string, path: string) => T): Promise<T[]> {
     return guard(async () => {
       const paths = (await this.store.children(directory)).map((name) => `${directory}/${name}`);
       const nodes = await this.store.getMany(paths);
-      return nodes.flatMap((node) => (node ? [read(node.data, node.path)] : []));
-    });
-  }
-
-  /** Makes the node this session's own, whoever had it: an old session's node would vanish under the new one. */
-  private async own(path: string, data: string, owner: string, parents: readonly string[] = []): Promise<void> {
-    const create: NsdbOp = { op: "create", path, data, ephemeral: true };
-    await guard(async () => {
-      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        const exists = (await this.store.get(path)) !== null;
-        const missing = exists ? [] : await this.missing(parents);
-        const before: NsdbOp[] = exists
-          ? [{ op: "delete", path }]
-          : missing.map((p) => ({ op: "create", path: p, data: EMPTY }));
+      return nodes.flatMap((node) => {
         try {
-          await this.store.commit([...before, create]);
-          return;
-        } catch (error) {
-          if (refusedFor(error, "NO_PARENT"))
-            throw new MidotraceError("NOT_FOUND", `no ${owner}`, [], { cause: error });
-          if (!refusedFor(error, "NODE_EXISTS", "NO_NODE")) throw error;
+          return node ? [read(node.data, node.path)] : [];
+        } catch {
+          return [];
         }
-      }
-      throw new MidotraceError("CONFLICT", `others kept changing ${path}`);
+      });
     });
   }
 
-  private async missing(paths: readonly string[]): Promise<string[]> {
-    if (paths.length === 0) return [];
-    const nodes = await this.store.getMany(paths);
-    return paths.filter((_, i) => !nodes[i]);
+  private own(path: string, data: string, owner: string, parents: readonly string[] = []): Promise<void> {
+    return ownNode(this.store, path, data, owner, parents);
   }
 
-  private async drop(path: string): Promise<void> {
-    await guard(async () => {
-      try {
-        await this.store.commit([{ op: "delete", path }]);
-      } catch (error) {
-        if (!refusedFor(error, "NO_NODE")) throw error;
-      }
-    });
+  private drop(path: string): Promise<void> {
+    return dropNode(this.store, path);
   }
 }

@@ -24,6 +24,7 @@ import * as devices from "./devices.ts";
 import * as groups from "./groups.ts";
 import { HostState } from "./host-state.ts";
 import * as hosts from "./hosts.ts";
+import { initialize } from "./identity.ts";
 import {
   BRIDGE,
   CHAIN,
@@ -39,13 +40,12 @@ import {
 } from "./kinds.ts";
 import * as links from "./links.ts";
 import { type Ctx, find, findAll, need, notFound } from "./objects.ts";
-import { TOP_DIRECTORIES } from "./paths.ts";
 import * as ports from "./ports.ts";
 import * as routes from "./routes.ts";
-import { type NsdbStore, NsdbTxError } from "./store.ts";
+import type { NsdbStore } from "./store.ts";
 import { readTopology } from "./topology-reader.ts";
 import * as traces from "./traces.ts";
-import { guard, transact, type TransactOptions } from "./tx.ts";
+import { transact, type TransactOptions } from "./tx.ts";
 
 export interface NsdbOptions extends TransactOptions {
   /** Largest tunnel key to hand out, default 0xfffff: smaller only to test what happens at the end. */
@@ -55,28 +55,6 @@ export interface NsdbOptions extends TransactOptions {
 type Work<T> = (c: Ctx) => Promise<T>;
 /** Runs work in a transaction of its own. */
 type Run = <T>(work: Work<T>) => Promise<T>;
-
-/**
- * Makes the top directories; does nothing when they are there.
- * @throws MidotraceError STORE_UNAVAILABLE
- */
-export async function initialize(store: NsdbStore): Promise<void> {
-  await guard(async () => {
-    for (let attempt = 0; ; attempt++) {
-      const nodes = await store.getMany(TOP_DIRECTORIES);
-      const missing = TOP_DIRECTORIES.filter((_, i) => !nodes[i]);
-      if (missing.length === 0) return;
-      try {
-        await store.commit(missing.map((path) => ({ op: "create", path, data: "" })));
-        return;
-      } catch (error) {
-        // Another server does the same at this moment.
-        if (!(error instanceof NsdbTxError && error.failure === "NODE_EXISTS") || attempt > TOP_DIRECTORIES.length)
-          throw error;
-      }
-    }
-  });
-}
 
 /**
  * Every change is one store transaction and is run again when others changed the same objects meanwhile. The changes of
@@ -118,9 +96,9 @@ export class Nsdb {
     return transact(this.store, (tx) => work({ tx, random, clock, maxTunnelKey }), this.options);
   }
 
-  /** @throws MidotraceError STORE_UNAVAILABLE */
+  /** See `initialize`. */
   initialize(): Promise<void> {
-    return initialize(this.store);
+    return initialize(this.store, this.random);
   }
 
   /** See `readTopology`. */

@@ -53,7 +53,11 @@ export const PATHS: readonly PathRow[] = [
   row("/tunnel_keys", "P", "{last}: the key given out last"),
   row("/tunnel_keys/<key>", "P", "{ownerId}: the port that has the key"),
   row("/traces/<id>", "P", "trace request record"),
+  row("/collectors/<id>", "E", "{url}: an API server that takes trace segments, and where agents reach it"),
   row("/locks/<name>", "P", "empty: its version orders changes that no single object orders"),
+  row("/store", "P", "{id, version}: which store this is, and the layout of its nodes; an import sets it again"),
+  row("/import", "P", "{documentId, storeId, startedAtMs}: an import is not finished; agents and servers keep away"),
+  row("/import/running", "E", "empty: the process that imports is alive"),
 ];
 
 /** Made once, by `initialize`. */
@@ -70,6 +74,7 @@ export const TOP_DIRECTORIES: readonly string[] = [
   "/tunnel_zones",
   "/tunnel_keys",
   "/traces",
+  "/collectors",
   "/locks",
   "/locks/apply",
   "/locks/zone_names",
@@ -78,6 +83,10 @@ export const TOP_DIRECTORIES: readonly string[] = [
 export const APPLY_LOCK = "/locks/apply";
 export const ZONE_NAMES_LOCK = "/locks/zone_names";
 export const TUNNEL_KEYS = "/tunnel_keys";
+export const COLLECTORS = "/collectors";
+export const STORE_PATH = "/store";
+export const IMPORT_PATH = "/import";
+export const IMPORT_RUNNING_PATH = "/import/running";
 
 const DEVICE_DIRECTORY: Readonly<Record<DeviceType, string>> = {
   BRIDGE: "/bridges",
@@ -105,6 +114,7 @@ export const hostInterfacePath = (id: HostId, name: string): string =>
 export const hostBindingsPath = (id: HostId): string => `/hosts/${id}/vrnMappings/ports`;
 export const hostZonesPath = (id: HostId): string => `/hosts/${id}/tunnel_zones`;
 export const zoneMembersPath = (id: TunnelZoneId): string => `/tunnel_zones/${id}/memberships`;
+export const collectorPath = (id: string): string => `${COLLECTORS}/${id}`;
 export const tunnelKeyPath = (key: number): string => `${TUNNEL_KEYS}/${key}`;
 
 /** `vlan` 0: untagged. */
@@ -139,7 +149,20 @@ export function patternOf(path: string): string | null {
   return PATTERNS.find((p) => p.test.test(path))?.pattern ?? null;
 }
 
-const PATTERNS = PATHS.map(({ pattern }) => ({
-  pattern,
-  test: new RegExp(`^${pattern.replace(/<[^>]+>/g, "[^/]+")}$`),
-}));
+/** Whether the path is a directory above rows of `PATHS`: a persistent node without data. */
+export function isDirectory(path: string): boolean {
+  return DIRECTORIES.some((test) => test.test(path));
+}
+
+/** The row of `PATHS` that a path follows, or null. */
+export function rowOf(path: string): PathRow | null {
+  const pattern = patternOf(path);
+  return PATHS.find((r) => r.pattern === pattern) ?? null;
+}
+
+const regexOf = (pattern: string): RegExp => new RegExp(`^${pattern.replace(/<[^>]+>/g, "[^/]+")}$`);
+const PATTERNS = PATHS.map(({ pattern }) => ({ pattern, test: regexOf(pattern) }));
+const DIRECTORIES = PATHS.map(({ pattern }) => pattern.split("/"))
+  .flatMap((parts) => parts.slice(2).map((_, i) => parts.slice(0, i + 2).join("/")))
+  .filter((path, i, all) => all.indexOf(path) === i)
+  .map(regexOf);

@@ -27,7 +27,8 @@ import { BRIDGE, ROUTER, RULE, TRACE, type TraceRule } from "./kinds.ts";
 import { broken, type Ctx, find, findMany, put } from "./objects.ts";
 import { chainAutoPath } from "./paths.ts";
 
-const readAuto = object<{ readonly requestId: string }>({ requestId: text() });
+/** What stands at the `auto` node of a chain. */
+export const readAuto = object<{ readonly requestId: string }>({ requestId: text() });
 
 /** Who owns the device; a port belongs to the owner of its bridge or router. */
 export async function tenantOf(c: Ctx, device: Device): Promise<TenantId> {

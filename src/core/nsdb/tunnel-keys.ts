@@ -4,8 +4,8 @@ import { encode, decode, int, object, text } from "./codec.ts";
 import { broken, type Ctx } from "./objects.ts";
 import { TUNNEL_KEYS, tunnelKeyPath } from "./paths.ts";
 
-const readCounter = object<{ readonly last: number }>({ last: int });
-const readOwner = object<{ readonly ownerId: string }>({ ownerId: text() });
+export const readCounter = object<{ readonly last: number }>({ last: int });
+export const readOwner = object<{ readonly ownerId: string }>({ ownerId: text() });
 
 /** Keys tried one after the other before all that are in use are listed. */
 const PROBES = 16;

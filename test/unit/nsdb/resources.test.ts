@@ -157,6 +157,7 @@ describe("ports", () => {
     const h = await host(nsdb);
     await nsdb.ports.link(p.id, q.id);
     await nsdb.ports.bind({ portId: bound.id, hostId: h, interfaceName: "e" });
+    await nsdb.state.setAlive(h);
     await nsdb.state.setPortActive(bound.id, h);
     await nsdb.routes.create(r.id, { ...ANY, type: "Normal", nextHopPort: q.id, nextHopGateway: null, weight: 1 });
     const g = await nsdb.portGroups.create({ name: "g" });

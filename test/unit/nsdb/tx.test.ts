@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { MidotraceError } from "#core/base";
+import { MidotraceError, SeededRandom } from "#core/base";
 import {
   applyDocument,
   BRIDGE,
   checkStore,
+  Collectors,
   decode,
   encode,
   initialize,
@@ -106,8 +107,9 @@ describe("transactions", () => {
 describe("nodes", () => {
   it("initialize is idempotent, also when two servers do it", async (t) => {
     const { store, otherStore, silent } = await rigFor(t);
-    await silent(() => initialize(store));
-    await Promise.all([initialize(store), initialize(otherStore)]);
+    const random = new SeededRandom(5);
+    await silent(() => initialize(store, random));
+    await Promise.all([initialize(store, random), initialize(otherStore, random)]);
   });
 
   it("every node of a full topology follows a row of PATHS, or is a directory above one", async (t) => {
@@ -127,6 +129,11 @@ describe("nodes", () => {
     await nsdb.state.putArp(r.id, { ip: "10.0.0.1", mac: null, lastArpMs: 0, staleMs: 0, expiryMs: 0 });
     const common = { mac: null, mtu: 1, status: 0, type: "Virtual", endpoint: "VM", portType: null, addresses: [] };
     await nsdb.state.putInterface(p.hostId, { name: "e", ...common });
+    await new Collectors(store).register({ id: NO_ID, url: "http://192.0.2.1:8181" });
+    await store.commit([
+      { op: "create", path: "/import", data: "" },
+      { op: "create", path: "/import/running", data: "", ephemeral: true },
+    ]);
     const seen = new Map<string, boolean>();
     const walk = async (path: string): Promise<void> => {
       const names = await store.children(path);
@@ -141,6 +148,10 @@ describe("nodes", () => {
       [...seen].map(([pattern, e]) => `${pattern} ${e ? "E" : "P"}`).sort(),
       PATHS.map((row) => `${row.pattern} ${row.type}`).sort(),
     );
+    await store.commit([
+      { op: "delete", path: "/import/running" },
+      { op: "delete", path: "/import" },
+    ]);
     assert.deepEqual(await checkStore(store), []);
   });
 
