@@ -1,0 +1,145 @@
+import { writeU16, writeU32 } from "#core/base";
+import type { FlowAction, FlowMask, FlowMatch } from "#core/flows";
+import { type LengthGuard, writeActions } from "./actions.ts";
+import { writeEmptyMatch, writeMatch } from "./match.ts";
+import { NO_BUFFER, OFPFC, OFPFF, OFPG_ANY, OFPP, OFPT, OFPTT_ALL } from "./messages.ts";
+import type { Output } from "./output.ts";
+
+const OFPIT_APPLY_ACTIONS = 4;
+const FIXED_BYTES = 40;
+
+/** A 64-bit cookie in halves, each a u32: no number that the hot path touches is a bigint. */
+export interface Cookie {
+  readonly high: number;
+  readonly low: number;
+}
+
+export interface FlowAdd {
+  readonly table: number;
+  readonly priority: number;
+  readonly cookieHigh: number;
+  readonly cookieLow: number;
+  readonly match: FlowMatch;
+  /** As `maskForActions` gives it. */
+  readonly mask: FlowMask;
+  readonly actions: readonly FlowAction[];
+  /** Seconds, 0 = never, at most 65535. */
+  readonly idleTimeoutS: number;
+  readonly hardTimeoutS: number;
+  /** Non-null: outputs are kept from packets that are too long. */
+  readonly guard: LengthGuard | null;
+}
+
+/**
+ * FLOW_MOD ADD, whose removal is to be reported. An entry with the same match and priority is overwritten in place.
+ *
+ * @returns false, and writes nothing, when the action list makes it longer than a message can be.
+ */
+export function writeFlowAdd(out: Output, xid: number, flow: FlowAdd): boolean {
+  out.begin(OFPT.FLOW_MOD, xid);
+  writeFixed(out, flow.cookieHigh, flow.cookieLow, false, OFPFC.ADD, flow.table, flow.priority);
+  const fixed = out.at - FIXED_BYTES;
+  writeU16(out.bytes, fixed + 18, flow.idleTimeoutS);
+  writeU16(out.bytes, fixed + 20, flow.hardTimeoutS);
+  writeU16(out.bytes, fixed + 36, OFPFF.SEND_FLOW_REM);
+  writeMatch(out, flow.match, flow.mask);
+  const apply = beginApply(out);
+  writeActions(out, flow.match, flow.actions, flow.guard);
+  endApply(out, apply);
+  return out.end();
+}
+
+/** An entry of the switch's program: `match` and `actions` write themselves. Removal is reported; its counters begin at 0. */
+export function writeProgramAdd(
+  out: Output,
+  xid: number,
+  flow: {
+    table: number;
+    priority: number;
+    cookie: Cookie;
+    match: (out: Output) => void;
+    actions: (out: Output) => void;
+  },
+): void {
+  out.begin(OFPT.FLOW_MOD, xid);
+  writeFixed(out, flow.cookie.high, flow.cookie.low, false, OFPFC.ADD, flow.table, flow.priority);
+  writeU16(out.bytes, out.at - FIXED_BYTES + 36, OFPFF.SEND_FLOW_REM | OFPFF.RESET_COUNTS);
+  flow.match(out);
+  const apply = beginApply(out);
+  flow.actions(out);
+  endApply(out, apply);
+  out.end();
+}
+
+/** Deletes every entry with exactly this cookie, in all tables: one look into the switch's index of cookies. */
+export function writeDeleteByCookie(out: Output, xid: number, cookieHigh: number, cookieLow: number): void {
+  out.begin(OFPT.FLOW_MOD, xid);
+  writeFixed(out, cookieHigh, cookieLow, true, OFPFC.DELETE, OFPTT_ALL, 0);
+  writeEmptyMatch(out);
+  out.end();
+}
+
+/**
+ * Deletes every entry whose cookie equals `cookie` in the bits of `mask`: a walk over all entries of the switch, unless
+ * all bits are compared.
+ */
+export function writeDeleteByCookieMask(out: Output, xid: number, cookie: Cookie, mask: Cookie): void {
+  out.begin(OFPT.FLOW_MOD, xid);
+  writeFixed(out, cookie.high, cookie.low, true, OFPFC.DELETE, OFPTT_ALL, 0);
+  const fixed = out.at - FIXED_BYTES;
+  writeU32(out.bytes, fixed + 8, mask.high);
+  writeU32(out.bytes, fixed + 12, mask.low);
+  writeEmptyMatch(out);
+  out.end();
+}
+
+/*
+ *  0 cookie (8)   8 cookie mask (8)   16 table   17 command   18 idle   20 hard   22 priority   24 buffer (4)
+ *  28 out port (4)   32 out group (4)   36 flags   38 pad
+ */
+function writeFixed(
+  out: Output,
+  cookieHigh: number,
+  cookieLow: number,
+  exact: boolean,
+  command: number,
+  table: number,
+  priority: number,
+): void {
+  out.room(FIXED_BYTES);
+  const b = out.bytes;
+  const at = out.at;
+  const maskHalf = exact ? 0xffff_ffff : 0;
+  writeU32(b, at, cookieHigh);
+  writeU32(b, at + 4, cookieLow);
+  writeU32(b, at + 8, maskHalf);
+  writeU32(b, at + 12, maskHalf);
+  b[at + 16] = table;
+  b[at + 17] = command;
+  writeU32(b, at + 18, 0);
+  writeU16(b, at + 22, priority);
+  writeU32(b, at + 24, NO_BUFFER);
+  writeU32(b, at + 28, OFPP.ANY);
+  writeU32(b, at + 32, OFPG_ANY);
+  writeU32(b, at + 36, 0);
+  out.at = at + FIXED_BYTES;
+}
+
+function beginApply(out: Output): number {
+  out.room(8);
+  const start = out.at;
+  out.at = start + 8;
+  return start;
+}
+
+/** An empty list has no instruction at all: the packet is dropped. */
+function endApply(out: Output, start: number): void {
+  if (out.at === start + 8) {
+    out.at = start;
+    return;
+  }
+  const b = out.bytes;
+  writeU16(b, start, OFPIT_APPLY_ACTIONS);
+  writeU16(b, start + 2, out.at - start);
+  writeU32(b, start + 4, 0);
+}
