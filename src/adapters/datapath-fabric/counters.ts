@@ -20,7 +20,7 @@ export interface SwitchCounters {
   /** Output to the tunnel port without tunnel destination, or to the host itself. */
   readonly noTunnelDst: number;
   readonly tunnelToSelf: number;
-  /** Too long for one underlay datagram. */
+  /** Too long for one underlay datagram, or for the underlay's MTU. */
   readonly tooLong: number;
   /** Shorter than an Ethernet header. */
   readonly runt: number;

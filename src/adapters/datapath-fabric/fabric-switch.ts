@@ -1,20 +1,22 @@
 import { type Clock, MidotraceError, type Scheduler } from "#core/base";
-import type {
-  Datapath,
-  DatapathCounters,
-  DatapathListener,
-  DatapathPort,
-  FlowCounters,
-  FlowEntry,
+import {
+  type Datapath,
+  type DatapathCounters,
+  type DatapathListener,
+  type DatapathPort,
+  type FlowCounters,
+  type FlowEntry,
+  flowSourcePort,
+  longestServed,
+  tunnelTagGrowth,
 } from "#core/datapath";
 import { type FlowAction, FlowMatch, IN_PORT, type OutputFrame, parseFlowMatch, runActions } from "#core/flows";
 import { newSwitchCounters, type SwitchCounters } from "./counters.ts";
-import { flowSourcePort } from "./flow-words.ts";
 import { FlowStore } from "./flow-store.ts";
 import { Mailbox } from "./mailbox.ts";
 import { PortTable, type SwitchPort, TUNNEL_OFPORT, type VmReceiver } from "./ports.ts";
 import { Pump } from "./pump.ts";
-import { decapsulate, encapsulate, MAX_INNER_BYTES } from "./vxlan-wire.ts";
+import { decapsulate, encapsulate, MAX_INNER_BYTES, UNDERLAY_HEADER_BYTES } from "./vxlan-wire.ts";
 
 export interface FabricSwitchOptions {
   /** Packet-ins that may wait for the listener; more are lost and counted. Default 4096. */
@@ -31,6 +33,8 @@ export interface FabricSwitchOptions {
 export interface SwitchSurroundings {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
+  /** Most bytes of an IP packet in the underlay; null: any. */
+  readonly underlayMtu: number | null;
   /** Hands an underlay frame to the network. Nothing comes back inside the call. */
   readonly transmit: (dstIp: number, datagram: Uint8Array) => void;
 }
@@ -144,8 +148,10 @@ export class FabricSwitch implements Datapath {
   /** `start` leaves none. */
   retireEarlierFlows(): void {}
 
+  /** Of an underlay whose hosts send no IP packet in fragments (RFC 7348 §4.3). */
   get tunnelFrameLimit(): number {
-    return Infinity;
+    const { underlayMtu } = this.around;
+    return underlayMtu === null ? Infinity : underlayMtu - UNDERLAY_HEADER_BYTES;
   }
 
   waitingFor(): readonly string[] {
@@ -228,7 +234,7 @@ export class FabricSwitch implements Datapath {
     match.tunnelDst = tunnelDst;
     parseFlowMatch(frame, match);
     const flow = this.flows.hit(match, frame.length);
-    if (flow === null) {
+    if (flow === null || this.tooLong(frame, flow.actions)) {
       if (this.mailbox === null) this.counts.noController++;
       else if (this.mailbox.packetIn({ frame, inPort, tunnelKey, tunnelSrc, tunnelDst })) this.upcalls++;
       else this.counts.upcallQueueFull++;
@@ -237,6 +243,12 @@ export class FabricSwitch implements Datapath {
     this.hits++;
     if (flow.actions.length === 0) this.counts.droppedByFlow++;
     else this.run(frame, flow.actions, inPort);
+  }
+
+  private tooLong(frame: Uint8Array, actions: readonly FlowAction[]): boolean {
+    if (this.tunnelFrameLimit === Infinity) return false;
+    const growth = tunnelTagGrowth(actions, TUNNEL_OFPORT);
+    return growth !== null && frame.length > longestServed(growth, this.tunnelFrameLimit);
   }
 
   private run(frame: Uint8Array, actions: readonly FlowAction[], inPort: number): void {
@@ -262,10 +274,10 @@ export class FabricSwitch implements Datapath {
   private toTunnel(inner: Uint8Array, vni: number, dst: number): void {
     if (dst === 0) this.counts.noTunnelDst++;
     else if (dst === this.tunnelIp) this.counts.tunnelToSelf++;
-    else if (inner.length > MAX_INNER_BYTES) this.counts.tooLong++;
+    else if (inner.length > Math.min(MAX_INNER_BYTES, this.tunnelFrameLimit)) this.counts.tooLong++;
     else {
-      this.counts.toTunnel++;
       parseFlowMatch(inner, this.inner);
+      this.counts.toTunnel++;
       const datagram = encapsulate({ vni, src: this.tunnelIp, dst, inner }, flowSourcePort(this.inner));
       this.around.transmit(dst, datagram);
     }

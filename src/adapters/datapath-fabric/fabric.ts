@@ -10,6 +10,8 @@ export interface FabricOptions {
   readonly scheduler: Scheduler;
   /** Delay of every datagram on a link without impairment. Default 0: in the next turn of the scheduler. */
   readonly delayMs?: number;
+  /** Most bytes of an IP packet in the underlay, at least 576 (RFC 791 §3.2). Default: no limit. */
+  readonly underlayMtu?: number;
   /** For every host, unless `addHost` says otherwise. */
   readonly switches?: FabricSwitchOptions;
 }
@@ -36,6 +38,8 @@ interface Link {
   /** When the last datagram that keeps its place is due: later ones are not earlier. */
   lastDueMs: number;
 }
+
+const LEAST_MTU = 576;
 
 class InFlight implements Timed {
   readonly to: FabricSwitch;
@@ -64,7 +68,10 @@ export class Fabric {
   private readonly counts = newUnderlayCounters();
   private impairment: Impairment | null = null;
 
+  /** @throws MidotraceError VALIDATION for an MTU below 576. */
   constructor(options: FabricOptions) {
+    if ((options.underlayMtu ?? Infinity) < LEAST_MTU)
+      throw new MidotraceError("VALIDATION", `an underlay's MTU is at least ${LEAST_MTU} bytes`);
     this.options = options;
     this.queue = new TimedQueue(options.clock, options.scheduler, (d) => this.arrive(d));
   }
@@ -75,7 +82,8 @@ export class Fabric {
     if (this.byTunnelIp.has(tunnelIp)) throw new MidotraceError("ALREADY_EXISTS", `${formatIpv4(tunnelIp)} is in use`);
     const { clock, scheduler, switches } = this.options;
     const transmit = (dst: number, bytes: Uint8Array): void => this.transmit(host, dst, bytes);
-    const host: FabricSwitch = new FabricSwitch(name, tunnelIp, { clock, scheduler, transmit }, options ?? switches);
+    const around = { clock, scheduler, underlayMtu: this.options.underlayMtu ?? null, transmit };
+    const host: FabricSwitch = new FabricSwitch(name, tunnelIp, around, options ?? switches);
     this.hosts.set(name, host);
     this.byTunnelIp.set(tunnelIp, host);
     return host;

@@ -1,7 +1,6 @@
 import type { Clock, Scheduler } from "#core/base";
-import type { FlowCounters, FlowEntry, FlowRemoved } from "#core/datapath";
+import { type FlowCounters, type FlowEntry, type FlowRemoved, FlowTable } from "#core/datapath";
 import type { FlowAction, FlowMask, FlowMatch } from "#core/flows";
-import { FlowTable } from "./flow-table.ts";
 import { type Timed, TimedQueue } from "./timed-queue.ts";
 
 /** An entry with its life: counters, timers, and its place between less and more recently used ones. */

@@ -38,8 +38,10 @@ export interface Encapsulated {
 const IP = ETHERNET_HEADER_BYTES;
 const UDP = IP + IPV4_HEADER_BYTES;
 const OUTER_BYTES = UDP + UDP_HEADER_BYTES + VXLAN_HEADER_BYTES;
+/** Of the IP packet in the underlay, ahead of the inner frame. */
+export const UNDERLAY_HEADER_BYTES = OUTER_BYTES - IP;
 /** Longest inner frame that an IPv4 datagram can carry. */
-export const MAX_INNER_BYTES = 0xffff - (OUTER_BYTES - IP);
+export const MAX_INNER_BYTES = 0xffff - UNDERLAY_HEADER_BYTES;
 
 const NOTHING = new Uint8Array();
 

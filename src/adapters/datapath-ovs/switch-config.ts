@@ -7,6 +7,8 @@ export interface SwitchConfigListener {
    * each time the switch daemon has begun anew (its flows are gone then).
    */
   bridgeReady(managementSocket: string): void;
+  /** Another agent drives the bridge from now on: it is to be left alone until `bridgeReady` is called again. */
+  bridgeTaken(): void;
   /** The port appeared, changed (`null`: went away). After a restart of the daemon only what differs is said. */
   portChanged(name: string, port: DatapathPort | null): void;
 }

@@ -14,6 +14,33 @@ export type FlowAction =
   /** Back out of the port the packet came by (OpenFlow's IN_PORT); nothing when it came by none. */
   | { readonly kind: "output-in-port" };
 
+/** Whether both lists do the same to every packet. */
+export function sameActions(a: readonly FlowAction[], b: readonly FlowAction[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (!sameAction(a[i] as FlowAction, b[i] as FlowAction)) return false;
+  return true;
+}
+
+function sameAction(a: FlowAction, b: FlowAction): boolean {
+  switch (a.kind) {
+    case "set-eth":
+      return b.kind === a.kind && b.src === a.src && b.dst === a.dst;
+    case "set-ipv4":
+      return b.kind === a.kind && b.src === a.src && b.dst === a.dst && b.ttl === a.ttl;
+    case "set-tp":
+      return b.kind === a.kind && b.src === a.src && b.dst === a.dst;
+    case "push-vlan":
+      return b.kind === a.kind && b.vlan === a.vlan;
+    case "set-tunnel":
+      return b.kind === a.kind && b.key === a.key && b.dst === a.dst;
+    case "output":
+      return b.kind === a.kind && b.port === a.port;
+    case "pop-vlan":
+    case "output-in-port":
+      return b.kind === a.kind;
+  }
+}
+
 export function formatAction(a: FlowAction): string {
   switch (a.kind) {
     case "set-eth":

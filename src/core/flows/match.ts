@@ -112,7 +112,23 @@ export function completeMask(m: FlowMatch, seen: FieldSet, nwSrcBits: number, nw
   const dstBits = bits(F.NwDst, nwDstBits);
   if (srcBits === 0) f &= ~F.NwSrc;
   if (dstBits === 0) f &= ~F.NwDst;
-  return { fields: f, nwSrcBits: srcBits, nwDstBits: dstBits };
+  return maskOf(f, srcBits, dstBits);
+}
+
+/** Masks that are kept. */
+const MAX_MASKS = 4_096;
+const MASKS = new Map<number, FlowMask>();
+
+/** There are few masks and many flows: each mask is made once. */
+function maskOf(fields: FieldSet, nwSrcBits: number, nwDstBits: number): FlowMask {
+  const key = (fields * 256 + nwSrcBits) * 256 + nwDstBits;
+  let mask = MASKS.get(key);
+  if (mask === undefined) {
+    if (MASKS.size >= MAX_MASKS) MASKS.clear();
+    mask = Object.freeze({ fields, nwSrcBits, nwDstBits });
+    MASKS.set(key, mask);
+  }
+  return mask;
 }
 
 /** True when the packet carries ports (TCP, UDP) or an ICMP type and code. */

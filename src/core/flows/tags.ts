@@ -1,6 +1,9 @@
 import type { BridgeId, ChainId, PortId, RouteId, RouterId } from "#core/base";
 import { formatIpv4, formatMac } from "#core/packets";
 
+/** Texts that one maker of tags remembers. */
+const MAX_KEPT = 4_096;
+
 /**
  * A flow tag names something an installed flow depends on; invalidating the tag removes the flow. Tags of objects are
  * made once, when the object is compiled; only tags of misses (an unknown MAC) are composed on the packet path.
@@ -25,8 +28,24 @@ export const chainTag = (id: ChainId): FlowTag => `dev:${id}`;
 /** A virtual port's place: its host, interface and tunnel key. */
 export const bindingTag = (port: PortId): FlowTag => `binding:${port}`;
 /** Tunnelling to a host: invalidated when its tunnel address changes. */
-export const peerTag = (host: string): FlowTag => `peer:${host}`;
+export const peerTag = kept((host: string): FlowTag => `peer:${host}`);
+/** There is a tunnel port, and which: of flows to other hosts, also of those that left them out for want of it. */
+export const TUNNEL_PORT_TAG: FlowTag = "tunnel-port";
 /** A datapath port number of this host's switch. */
-export const ofportTag = (port: number): FlowTag => `ofport:${port}`;
+export const ofportTag = kept((port: number): FlowTag => `ofport:${port}`);
 /** Egress flows of a tunnel key. */
 export const tunnelKeyTag = (key: number): FlowTag => `tunkey:${key}`;
+
+/** Remembers the texts it made: these are asked for with every packet, for few different things. */
+function kept<K>(make: (of: K) => FlowTag): (of: K) => FlowTag {
+  const made = new Map<K, FlowTag>();
+  return (of) => {
+    let tag = made.get(of);
+    if (tag === undefined) {
+      if (made.size >= MAX_KEPT) made.clear();
+      tag = make(of);
+      made.set(of, tag);
+    }
+    return tag;
+  };
+}

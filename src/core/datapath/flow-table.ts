@@ -1,5 +1,5 @@
 import { MidotraceError } from "#core/base";
-import type { FlowEntry } from "#core/datapath";
+import type { FlowEntry } from "./datapath.ts";
 import { type FlowMask, type FlowMatch, F, isInstallable, matchesMasked } from "#core/flows";
 import { FLOW_WORDS, MaskHash, writeFlowWords } from "./flow-words.ts";
 
@@ -39,6 +39,11 @@ export class FlowTable<E extends FlowEntry = FlowEntry> implements Iterable<E> {
 
   get(cookie: number): E | null {
     return this.byCookie.get(cookie)?.entry ?? null;
+  }
+
+  /** A hash of what the entry compares: equal for two that could not both be here. 0 for an unknown cookie. */
+  hashOf(cookie: number): number {
+    return this.byCookie.get(cookie)?.hash ?? 0;
   }
 
   /** True when an entry with the same mask and the same compared fields is there. */

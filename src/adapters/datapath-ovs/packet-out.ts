@@ -1,0 +1,74 @@
+import { type FlowAction, IN_PORT, type OutputFrame, runActions } from "#core/flows";
+import {
+  beginPacketOut,
+  endPacketOut,
+  MAX_MESSAGE_BYTES,
+  OFPP,
+  PACKET_OUT_MARK_BYTES,
+  writeOutput,
+  writeSetTunnel,
+} from "#protocols/openflow";
+import type { Connection } from "./connection.ts";
+
+/** Of one copy's actions: key and address of the tunnel, output. */
+const MOST_COPY_BYTES = 48;
+
+/**
+ * Runs action lists on single packets. The rewrites are made here, by the code that the fabric runs too, and the switch
+ * is told only where each resulting frame goes: a switch refuses a whole list for one rewrite that does not fit the
+ * packet. Outputs of one and the same frame share a message, as far as they fit.
+ */
+export class PacketOuts {
+  /** Frames that no message could hold. */
+  tooLong = 0;
+  private connection: Connection | null = null;
+  private inPort = 0;
+  private tunnelPort = 0;
+  private frame: Uint8Array | null = null;
+  private mark = 0;
+  private readonly each: OutputFrame = (port, frame, key, dst) => this.output(port, frame, key, dst);
+
+  /** `inPort` 0: none. */
+  send(
+    connection: Connection,
+    frame: Uint8Array,
+    actions: readonly FlowAction[],
+    inPort: number,
+    tunnelPort: number,
+  ): void {
+    this.connection = connection;
+    this.inPort = inPort;
+    this.tunnelPort = tunnelPort;
+    runActions(frame, actions, this.each);
+    this.finish(connection);
+    this.connection = null;
+    connection.send();
+  }
+
+  private output(port: number, frame: Uint8Array, tunnelKey: number, tunnelDst: number): void {
+    const { connection, inPort, tunnelPort } = this;
+    if (connection === null || port === inPort) return;
+    if (port === IN_PORT && inPort === 0) return;
+    if (port === tunnelPort && tunnelDst === 0) return;
+    const out = connection.output;
+    if (frame !== this.frame || this.isFull(frame)) {
+      this.finish(connection);
+      this.frame = frame;
+      this.mark = beginPacketOut(out, connection.session.nextXid(), inPort === 0 ? OFPP.CONTROLLER : inPort);
+    }
+    if (port === tunnelPort) writeSetTunnel(out, tunnelKey, tunnelDst);
+    writeOutput(out, port === IN_PORT ? OFPP.IN_PORT : port);
+  }
+
+  /** Another copy does not fit the message, which has one already. */
+  private isFull(frame: Uint8Array): boolean {
+    const messageBytes = (this.connection?.output.at ?? 0) - this.mark + PACKET_OUT_MARK_BYTES;
+    return messageBytes + MOST_COPY_BYTES + frame.length > MAX_MESSAGE_BYTES;
+  }
+
+  private finish(connection: Connection): void {
+    if (this.frame === null) return;
+    if (!endPacketOut(connection.output, this.mark, this.frame)) this.tooLong++;
+    this.frame = null;
+  }
+}
