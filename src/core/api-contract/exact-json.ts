@@ -26,9 +26,22 @@ export function parseExactJson(text: string): unknown {
       return context.source !== undefined && INTEGER.test(context.source) ? BigInt(context.source) : value;
     });
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : "unreadable";
-    throw new MidotraceError("MALFORMED_JSON", `the body is not JSON: ${reason}`, [], { cause });
+    throw notJson(cause);
   }
+}
+
+/** Parses JSON, numbers as doubles. @throws MidotraceError MALFORMED_JSON */
+export function parsePlainJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw notJson(cause);
+  }
+}
+
+function notJson(cause: unknown): MidotraceError {
+  const reason = cause instanceof Error ? cause.message : "unreadable";
+  return new MidotraceError("MALFORMED_JSON", `the body is not JSON: ${reason}`, [], { cause });
 }
 
 /** JSON text in which a bigint stands as an integer, digit by digit. Undefined properties are left out. */

@@ -5,6 +5,7 @@ export * from "./dto-hosts.ts";
 export * from "./dto-ports.ts";
 export * from "./dto-results.ts";
 export * from "./dto-rules.ts";
+export * from "./dto-segments.ts";
 export * from "./dto-system.ts";
 export * from "./dto-traces.ts";
 export * from "./exact-json.ts";

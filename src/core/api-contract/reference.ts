@@ -35,7 +35,9 @@ function routeText([id, route]: readonly [OperationId, Route]): string {
   const query = fieldNames(route.query);
   if (query.length > 0) lines.push(`- Query: ${query.map(code).join(", ")}`);
   if (route.body !== null) {
-    lines.push(`- Body: ${route.body.media.map(code).join(", ")}`);
+    const { maxBytes } = route.body;
+    const limit = maxBytes === undefined ? "" : `, at most ${maxBytes / 1024 / 1024} MiB`;
+    lines.push(`- Body: ${route.body.media.map(code).join(", ")}${limit}`);
     const fields = fieldNames(route.body.schema);
     if (fields.length > 0) lines.push(`- Fields that count: ${fields.map(code).join(", ")}`);
   }

@@ -3,6 +3,7 @@ import { deviceRoutes } from "./routes-devices.ts";
 import { filterRoutes } from "./routes-filters.ts";
 import { groupRoutes } from "./routes-groups.ts";
 import { hostRoutes } from "./routes-hosts.ts";
+import { segmentRoutes } from "./routes-segments.ts";
 import { systemRoutes } from "./routes-system.ts";
 import { traceRoutes } from "./routes-traces.ts";
 
@@ -14,6 +15,7 @@ export const ROUTES = {
   ...filterRoutes,
   ...hostRoutes,
   ...groupRoutes,
+  ...segmentRoutes,
 } as const;
 
 export type OperationId = keyof typeof ROUTES;
@@ -30,3 +32,4 @@ export type DeviceOperation = keyof typeof deviceRoutes;
 export type FilterOperation = keyof typeof filterRoutes;
 export type HostOperation = keyof typeof hostRoutes;
 export type GroupOperation = keyof typeof groupRoutes;
+export type SegmentOperation = keyof typeof segmentRoutes;

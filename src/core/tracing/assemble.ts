@@ -49,7 +49,7 @@ export function assembleFlowTrace(segments: readonly TraceSegment[], ctx: Assemb
     key: first.key,
     ...outcome,
     why: whyOf({ verdict: outcome.verdict, segments: counted, missing }, everything, plainName),
-    completeness: completenessOf(missing),
+    completeness: completenessOf(counted, missing),
     segments: placed,
   };
 }
@@ -88,9 +88,10 @@ const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 function missingParts(counted: readonly PlacedSegment[], first: PlacedSegment, ctx: AssembleContext): MissingPart[] {
   const missing: MissingPart[] = [];
   const ingress = counted.filter((s) => s.role === "ingress");
-  if (ingress.length === 0) missing.push(missingIngress(first));
-  const reported = new Set(counted.map(arrivedName));
   const young = ctx.nowMs - (ctx.sinceMs ?? first.startedAtMs) < TRACE_STATE_TTL_MS;
+  // Hosts report by ways of their own: the one where the packet entered need not be the first.
+  if (ingress.length === 0) missing.push(missingIngress(first, young));
+  const reported = new Set(counted.map(arrivedName));
   for (const e of ingress.flatMap((s) => s.expects)) {
     if (reported.has(expectedName(e))) continue;
     reported.add(expectedName(e));
@@ -101,10 +102,11 @@ function missingParts(counted: readonly PlacedSegment[], first: PlacedSegment, c
   return missing;
 }
 
-function missingIngress(egress: TraceSegment): MissingPart {
+function missingIngress(egress: TraceSegment, young: boolean): MissingPart {
   const came = egress.steps.find((s) => s.kind === "tunnel-received");
   const known = came?.kind === "tunnel-received" ? came : null;
-  return { hostId: known?.hostId ?? null, hostName: known?.hostName ?? null, reason: "ingress-missing" };
+  const reason = young ? "awaited" : "ingress-missing";
+  return { hostId: known?.hostId ?? null, hostName: known?.hostName ?? null, reason };
 }
 
 function reasonFor(e: ExpectedEgress, young: boolean, ctx: AssembleContext): MissingReason {
@@ -114,9 +116,9 @@ function reasonFor(e: ExpectedEgress, young: boolean, ctx: AssembleContext): Mis
   return ctx.lost?.some((l) => l.hostId === e.hostId && l.count > 0) === true ? "segments-lost" : "segment-missing";
 }
 
-function completenessOf(missing: readonly MissingPart[]): Completeness {
+function completenessOf(counted: readonly PlacedSegment[], missing: readonly MissingPart[]): Completeness {
   if (missing.length === 0) return { state: "complete", missing };
-  const blind = missing.some((m) => m.reason === "ingress-missing");
+  const blind = !counted.some((s) => s.role === "ingress");
   const undecided = missing.every((m) => m.reason === "awaited");
   return { state: blind || undecided ? "unknown" : "partial", missing };
 }

@@ -15,7 +15,7 @@ export type CompletenessState = keyof typeof COMPLETENESS_STATES;
 
 /** Why a host's part is not there; closed list, docs/reference/completeness.md has a row for each. */
 export const MISSING_REASONS = {
-  awaited: "the packet was sent to the host less than 5 s ago, and the host has not reported yet",
+  awaited: "the packet was heard of less than 5 s ago, and the host has not reported yet",
   "segment-missing": "the packet was sent to the host, and the host never reported",
   "state-lost": "the host reported this packet without its trace state, and it fits more than one flow trace",
   "steps-lost": "the host reported, but some of its steps were not kept",

@@ -4,6 +4,7 @@ export * from "./recorder.ts";
 export * from "./segment.ts";
 export * from "./state-codec.ts";
 export * from "./step.ts";
+export * from "./trace-journal.ts";
 export * from "./trace-key.ts";
 export * from "./trace-table.ts";
 export * from "./verdict.ts";

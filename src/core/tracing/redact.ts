@@ -60,10 +60,11 @@ export function redactFlowTrace(trace: FlowTrace, viewer: Viewer): PublicFlowTra
   const hostName: NamesHost = (id) => `host ${alias(id)}`;
   const segments = trace.segments.map((s) => ({ ...s, steps: s.steps.map(withoutHostDetail) }));
   const counted = segments.filter((s) => !s.duplicate);
+  const blind = !counted.some((s) => s.role === "ingress");
   const completeness: Completeness = {
     state: trace.completeness.state,
     missing: trace.completeness.missing.map((m) =>
-      m.hostId === null || m.reason === "ingress-missing"
+      m.hostId === null || m.reason === "ingress-missing" || (blind && m.reason === "awaited")
         ? { hostId: null, hostName: null, reason: m.reason }
         : { hostId: `host-${alias(m.hostId)}`, hostName: hostName(m.hostId, ""), reason: m.reason },
     ),

@@ -105,6 +105,8 @@ export function renderStep(s: StepBody): string {
       return `Came through the tunnel from ${s.hostName === null ? s.tunnelIp : `host ${s.hostName} (${s.tunnelIp})`} with key ${s.tunnelKey}: ${s.duplicate ? "a duplicate of a packet that came before" : STATE_CAME[s.state]}; ${headerLine(s.header)}`;
     case "delivered":
       return `Delivered to interface ${s.interface} (ofport ${s.ofport})`;
+    case "too-big":
+      return `Too big for the tunnel: a frame of ${count(s.lengthBytes, "byte")}, it takes ${s.limitBytes} (MTU ${s.mtuBytes}): ${tooBigText(s.fragments)}`;
     case "flow":
       return s.match === null
         ? `No flow installed: ${s.because}`
@@ -128,6 +130,11 @@ const seconds = (ms: number): string => `${ms / 1000} s`;
 function ruleFailure(s: Extract<StepBody, { kind: "rule" }>): string {
   if (s.failedField === undefined) return "did not match";
   return `did not match: ${s.failedField} wanted ${s.wanted ?? "something else"}, packet had ${s.had ?? "none"}`;
+}
+
+function tooBigText(fragments: number): string {
+  if (fragments === 0) return "not sent";
+  return fragments === 1 ? "sent without its padding" : `sent in ${fragments} fragments`;
 }
 
 function floodText(ports: Extract<StepBody, { kind: "flood" }>["ports"]): string {

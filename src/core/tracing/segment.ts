@@ -48,3 +48,15 @@ export interface TraceSink {
   /** Segments that were lost before they reached the sink, since the last call. */
   lost(hostId: string, count: number, because: string): void;
 }
+
+/** One sink that hands everything on to several. */
+export function sinkToAll(sinks: readonly TraceSink[]): TraceSink {
+  return {
+    segment: (segment) => {
+      for (const sink of sinks) sink.segment(segment);
+    },
+    lost: (hostId, count, because) => {
+      for (const sink of sinks) sink.lost(hostId, count, because);
+    },
+  };
+}

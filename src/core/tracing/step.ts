@@ -2,7 +2,7 @@ import type { TraceRequestId } from "#core/base";
 import type { DropReason, Verdict } from "./verdict.ts";
 
 /** Version of the step union; every line of the log says it, so that its readers know what they read. */
-export const STEPS_VERSION = 1;
+export const STEPS_VERSION = 2;
 
 /** Header fields as people read them; fields that the packet does not have are left out. */
 export interface HeaderText {
@@ -192,6 +192,16 @@ export type StepBody = OnDevice &
       }
     | { readonly kind: "delivered"; readonly interface: string; readonly ofport: number }
     | {
+        readonly kind: "too-big";
+        /** Of the Ethernet frame, without VLAN tags; and the most that the tunnel takes. */
+        readonly lengthBytes: number;
+        readonly limitBytes: number;
+        /** Most bytes of an IP packet in the tunnel. */
+        readonly mtuBytes: number;
+        /** In how many pieces each copy was sent; 0: it was not. */
+        readonly fragments: number;
+      }
+    | {
         readonly kind: "flow";
         /** The installed match, null when none was installed. */
         readonly match: string | null;
@@ -240,6 +250,7 @@ export const STEP_KINDS: Readonly<Record<StepKind, string>> = {
   "tunnel-sent": "the packet was sent through the tunnel with the trace bit",
   "tunnel-received": "the packet came out of the tunnel with the trace bit",
   delivered: "the packet was handed to an interface",
+  "too-big": "the packet is longer than the tunnel to another host takes, and what was done about it",
   flow: "the flow that was installed for the packets that follow, or why none was",
   verdict: "how it ended on this host",
   "steps-lost": "steps that were not kept",

@@ -39,6 +39,7 @@ export const DROP_REASONS = {
   "port-unplugged": "the virtual port is neither bound to an interface nor linked to a port",
   "port-inactive": "the port's interface is not up on its host",
   "no-tunnel": "the host of the destination port has no tunnel address in common with this host",
+  "too-big-for-tunnel": "the packet is longer than the tunnel to the other host takes",
   "loop-limit": "the packet crossed more than 12 devices",
   "device-missing": "a device on the way does not exist (any more)",
   "topology-timeout": "the store did not deliver a device within 5 s",

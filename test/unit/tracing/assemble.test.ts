@@ -108,6 +108,11 @@ describe("one flow trace from its segments", () => {
     assert.equal(t.why, "Not known: the host where the packet entered has not reported; host h2: delivered.");
   });
 
+  it("awaits the ingress host as any other, and knows nothing meanwhile", () => {
+    const t = assemble([h2()], { nowMs: 10, sinceMs: 9 });
+    assert.deepEqual([t.verdict, t.completeness.state, reasons(t)], ["unknown", "unknown", [["h1", "awaited"]]]);
+  });
+
   it("keeps a duplicate of the underlay, marked, without a say in verdict and completeness", () => {
     const again = h2({ ...failed, segmentId: "h2 1 2", arrival: { ...arrival(h2()), duplicate: true } });
     const t = assemble([again, ingressSegment(), h2()]);

@@ -1,0 +1,107 @@
+import type { FlowTraceId, TraceRequestId, Violation } from "#core/base";
+import { isUuid } from "#core/base";
+import { type ExpectedEgress, MAX_STEPS, type TraceKey, type TraceSegment } from "#core/tracing";
+import * as z from "zod";
+import { count, dropReason, stepSchema, timeMs, u16, u32, verdict, word } from "./segment-steps.ts";
+
+/** Segments that one delivery may carry. */
+export const MAX_SEGMENTS = 500;
+/** Longest body of a delivery: bounds the time that reading it takes. */
+export const MAX_SEGMENTS_BODY_BYTES = 4 * 1024 * 1024;
+/** Wrong fields that a refusal names. */
+const MAX_VIOLATIONS = 10;
+
+const uuid = z.string().refine(isUuid, { error: "must be a UUID in lower case" });
+
+const traceKey = z.object({
+  ethSrc: word,
+  ethDst: word,
+  etherType: u16,
+  networkSrc: word.nullable(),
+  networkDst: word.nullable(),
+  networkProto: u16.nullable(),
+  srcPort: u16.nullable(),
+  dstPort: u16.nullable(),
+}) satisfies z.ZodType<TraceKey>;
+
+const expected = z.object({
+  hostId: word,
+  hostName: word,
+  tunnelKey: u32,
+  tunnelIp: word,
+  token: word,
+}) satisfies z.ZodType<ExpectedEgress>;
+
+/** One host's part of one flow trace, as its agent sends it. */
+const segment = z.object({
+  segmentId: z.string().min(1).max(200),
+  flowTraceId: uuid.transform((id) => id as FlowTraceId).nullable(),
+  requestIds: z.array(uuid.transform((id) => id as TraceRequestId)).max(1_000),
+  hostId: uuid,
+  hostName: word,
+  role: z.enum(["ingress", "egress"]),
+  cookie: count,
+  startedAtMs: timeMs,
+  key: traceKey,
+  steps: z.array(stepSchema).max(MAX_STEPS),
+  stepsLost: count,
+  verdict,
+  dropReason,
+  expects: z.array(expected).max(10_000),
+  arrival: z.strictObject({ fromIp: word, tunnelKey: u32, token: word, duplicate: z.boolean() }).nullable(),
+}) satisfies z.ZodType<TraceSegment>;
+
+export type ReadSegment =
+  | { readonly ok: true; readonly segment: TraceSegment }
+  /** `segmentId` is null when it has none that can be repeated. */
+  | { readonly ok: false; readonly segmentId: string | null; readonly violations: readonly Violation[] };
+
+/** Reads one segment of a delivery; a wrong one is a value, so that it does not take the others with it. */
+export function readSegment(value: unknown): ReadSegment {
+  const parsed = segment.safeParse(value);
+  if (parsed.success) return { ok: true, segment: parsed.data };
+  const id = (value as { readonly segmentId?: unknown } | null)?.segmentId;
+  const violations = parsed.error.issues
+    .slice(0, MAX_VIOLATIONS)
+    .map(({ path, message }) => ({ property: pathText(path), message: message.slice(0, 500) }));
+  return { ok: false, segmentId: typeof id === "string" && id.length <= 200 ? id : null, violations };
+}
+
+/** `steps[3].header.vlan` */
+export function pathText(path: readonly PropertyKey[]): string {
+  return path.map((p, i) => (typeof p === "number" ? `[${p}]` : `${i === 0 ? "" : "."}${String(p)}`)).join("");
+}
+
+/** A delivery of an agent. Sent again (with the same sequence) until it is answered. */
+export const segmentsBody = z.object({
+  hostId: uuid,
+  /** Of this run of the agent. */
+  bootId: z.string().min(1).max(64),
+  /** Grows from delivery to delivery of one run; a delivery that is repeated has the number it had. */
+  sequence: count,
+  segments: z
+    .array(
+      z
+        .unknown()
+        .meta({ type: "object", description: "a trace segment; a wrong one is refused alone" })
+        .transform(readSegment),
+    )
+    .max(MAX_SEGMENTS),
+  /** Segments that will never come. */
+  lost: z.array(z.object({ count: z.int().min(1), why: z.string().min(1).max(1_000) })).max(100),
+});
+
+const refusal = z.object({
+  index: z.int().describe("place in `segments`"),
+  segmentId: z.nullable(z.string()),
+  violations: z.array(z.object({ property: z.string(), message: z.string() })),
+});
+
+/** What became of a delivery: each segment counts as one of three. */
+export const segmentsAnswer = z.object({
+  accepted: z.int(),
+  duplicates: z.int().describe("were here before"),
+  refused: z.array(refusal).describe("must not be sent again"),
+});
+export type SegmentsAnswerDto = z.output<typeof segmentsAnswer>;
+export type RefusalDto = z.output<typeof refusal>;
