@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Agent } from "#apps/agent";
+import type { PortId } from "#core/base";
+import { GRACE_MS } from "../../src/apps/agent/hearsay.ts";
 import { type Cluster, hostId, ip, routedPlan } from "../support/cluster.ts";
 import { ingressOf, onCluster } from "../support/cluster-kit.ts";
 
@@ -101,6 +103,29 @@ describe("an agent whose store is away", () => {
       { problemsExpected: true },
     ));
 
+  it("that has lost its session gives the other hosts time to say again what they had said, and no longer", () =>
+    onCluster(
+      routedPlan(),
+      async (c) => {
+        const port = (await c.deviceNamed("ports", "red-2")) as PortId;
+        assert.equal(await ping(c, 31), "reply");
+        c.session("h1").disconnect();
+        // As when h2 has lost its session too, and is not back yet.
+        c.session("h2").disconnect();
+        await c.admin.state.clearPortActive(port, hostId(2));
+        c.session("h1").reconnect();
+        await c.session("h1").expire();
+        await c.settle(1_000);
+        assert.equal(await ping(c, 32), "reply");
+        await c.time.advance(GRACE_MS);
+        assert.notEqual(await ping(c, 33), "reply");
+        c.session("h2").reconnect();
+        await c.settle(1_000);
+        assert.equal(await ping(c, 34), "reply");
+      },
+      { problemsExpected: true },
+    ));
+
   it("a trace enabled while one agent was cut off is armed there when it is back, and its limit is not exceeded", () =>
     onCluster(
       routedPlan(),
@@ -118,4 +143,90 @@ describe("an agent whose store is away", () => {
       },
       { problemsExpected: true },
     ));
+});
+
+describe("an agent whose store holds what nobody can read", () => {
+  it("starts, and serves what can be read", () =>
+    onCluster(routedPlan(), async (c) => {
+      const [zone] = await c.admin.tunnelZones.list();
+      const tool = c.store.session();
+      await tool.start();
+      await tool.commit([
+        { op: "create", path: `/tunnel_zones/${zone?.id}/memberships/${hostId(9)}`, data: "{" },
+        { op: "create", path: `/hosts/${hostId(1)}/vrnMappings/ports/${hostId(9)}`, data: "" },
+      ]);
+      for (const router of await tool.children("/routers"))
+        await tool.commit([{ op: "create", path: `/routers/${router}/arp_table/10.0.2.99`, data: "null" }]);
+      await c.killAgent("h1");
+      await c.during(c.startAgent("h1"));
+      assert.deepEqual(c.agent("h1").waitingFor(), []);
+      assert.equal(await ping(c, 1), "reply");
+      await tool.stop();
+      const problems = c.problems.splice(0);
+      assert.ok(problems.length > 0 && problems.every((p) => p.includes("malformed data at")), problems.join("\n"));
+    }));
+});
+
+describe("what an agent says in the store", () => {
+  it("is said again when somebody else took it away", () =>
+    onCluster(routedPlan(), async (c) => {
+      const tool = c.store.session();
+      await tool.start();
+      const bound = await c.admin.hosts.bindings(hostId(1));
+      const port = bound[0]?.portId as PortId;
+      assert.deepEqual(await c.admin.state.activeHosts(port), [hostId(1)]);
+      await tool.commit([
+        { op: "delete", path: `/ports/${port}/active/${hostId(1)}` },
+        { op: "delete", path: `/hosts/${hostId(1)}/alive` },
+      ]);
+      await c.settle(100);
+      assert.deepEqual(await c.admin.state.activeHosts(port), [hostId(1)]);
+      assert.equal(await c.admin.state.isAlive(hostId(1)), true);
+      await tool.stop();
+    }));
+});
+
+describe("an agent that is stopped while its switch starts", () => {
+  it("does nothing more", () =>
+    onCluster(routedPlan(), async (c) => {
+      const store = c.store.session();
+      await store.start();
+      const real = c.fabric.addHost("h4", ip("192.0.2.4"));
+      const asked = Promise.withResolvers<void>();
+      const ready = Promise.withResolvers<void>();
+      let retired = 0;
+      const datapath = new Proxy(real, {
+        get: (target, name) => {
+          if (name === "start")
+            return async () => {
+              asked.resolve();
+              await ready.promise;
+            };
+          if (name === "retireEarlierFlows") return () => void retired++;
+          const value: unknown = Reflect.get(target, name);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      });
+      const agent = new Agent({
+        hostId: hostId(4),
+        hostName: "h4",
+        store,
+        datapath,
+        clock: c.time,
+        scheduler: c.time,
+        random: c.random,
+        sink: { segment: () => {}, lost: () => {} },
+        log: () => {},
+      });
+      const starting = agent.start();
+      await c.during(asked.promise);
+      await agent.stop();
+      const timers = c.time.pending;
+      ready.resolve();
+      await starting;
+      await c.time.settle();
+      assert.equal(retired, 0);
+      assert.equal(c.time.pending, timers, "no timer is begun");
+      await store.stop();
+    }));
 });

@@ -6,7 +6,7 @@ import { Nsdb } from "#core/nsdb";
 import { type Ipv4, type Mac, parseIpv4, parseMac } from "#core/packets";
 import type { Condition, DeviceType } from "#core/topology";
 import { parseTopologyDocument } from "#core/topology";
-import { assembleFlowTrace, type FlowTrace, type TraceSegment } from "#core/tracing";
+import { assembleFlowTrace, type FlowTrace, type TraceJournal, type TraceSegment } from "#core/tracing";
 import { Vm } from "../../src/apps/lab/vm.ts";
 import { VirtualTime } from "./virtual-time.ts";
 
@@ -29,6 +29,12 @@ export interface ClusterPlan {
   readonly seed?: number;
   /** Hosts that are in a tunnel zone of their own: no other host has a tunnel to them. */
   readonly apart?: readonly string[];
+  /** The journal of an agent that starts on the host; default: none. */
+  readonly journal?: (host: string) => TraceJournal;
+  /** Switches go on forwarding when their agent is gone. */
+  readonly keepForwarding?: boolean;
+  /** Most bytes of an IP packet in the underlay; default: no limit. */
+  readonly underlayMtu?: number;
 }
 
 export const ip = (text: string): Ipv4 => parseIpv4(text) as Ipv4;
@@ -58,7 +64,13 @@ export class Cluster {
   constructor(plan: ClusterPlan) {
     this.plan = plan;
     this.random = new SeededRandom(plan.seed ?? 1);
-    this.fabric = new Fabric({ clock: this.time, scheduler: this.time });
+    const afterStop = plan.keepForwarding === true ? "keep-forwarding" : "drop";
+    this.fabric = new Fabric({
+      clock: this.time,
+      scheduler: this.time,
+      switches: { afterStop },
+      ...(plan.underlayMtu === undefined ? {} : { underlayMtu: plan.underlayMtu }),
+    });
     this.adminSession = this.store.session();
     this.admin = new Nsdb(this.adminSession, this.random, this.time);
   }
@@ -75,35 +87,48 @@ export class Cluster {
     };
     await this.admin.apply(parseTopologyDocument(doc));
     this.fabric.tap((d) => void this.wire.push(d));
-    for (const [i, name] of names.entries()) {
-      const datapath = this.fabric.addHost(name, ip(this.plan.hosts[name] as string));
-      this.switches.set(name, datapath);
-      const session = this.store.session();
-      await session.start();
-      this.sessions.set(name, session);
-      const agent = new Agent({
-        hostId: hostId(i + 1),
-        hostName: name,
-        store: session,
-        datapath,
-        clock: this.time,
-        scheduler: this.time,
-        random: this.random,
-        sink: {
-          segment: (s) => void this.segments.push(s),
-          lost: (host, count, because) => void this.problems.push(`${host} lost ${count}: ${because}`),
-        },
-        log: (level, message, fields) => {
-          if (level === "warn" || level === "error")
-            this.problems.push(`${message} ${typeof fields["error"] === "string" ? fields["error"] : ""}`);
-        },
-      });
-      this.agents.set(name, agent);
-      await agent.start();
+    for (const name of names) {
+      this.switches.set(name, this.fabric.addHost(name, ip(this.plan.hosts[name] as string)));
+      await this.startAgent(name);
     }
     for (const plan of this.plan.vms) this.plug(plan);
     await this.settle();
     return this;
+  }
+
+  /** A new agent, with a new session, takes the host's switch over. */
+  async startAgent(name: string): Promise<void> {
+    const session = this.store.session();
+    await session.start();
+    this.sessions.set(name, session);
+    const journal = this.plan.journal?.(name);
+    const agent = new Agent({
+      hostId: hostId(Object.keys(this.plan.hosts).indexOf(name) + 1),
+      hostName: name,
+      store: session,
+      datapath: this.switch(name),
+      clock: this.time,
+      scheduler: this.time,
+      random: this.random,
+      ...(journal === undefined ? {} : { journal }),
+      sink: {
+        segment: (s) => void this.segments.push(s),
+        lost: (host, count, because) => void this.problems.push(`${host} lost ${count}: ${because}`),
+      },
+      log: (level, message, fields) => {
+        if (level === "warn" || level === "error")
+          this.problems.push(`${message} ${typeof fields["error"] === "string" ? fields["error"] : ""}`);
+      },
+    });
+    this.agents.set(name, agent);
+    await agent.start();
+  }
+
+  /** The agent is gone without a word, as after SIGKILL; with `keepForwarding`, its flows stay. */
+  async killAgent(name: string): Promise<void> {
+    this.switch(name).detachController();
+    await this.agent(name).stop();
+    await this.session(name).stop();
   }
 
   plug(plan: VmPlan): Vm {

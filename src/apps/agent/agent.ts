@@ -4,7 +4,6 @@ import {
   type Clock,
   type HostId,
   type Lifecycle,
-  MidotraceError,
   type PortId,
   type Random,
   type RouterId,
@@ -12,17 +11,20 @@ import {
 } from "#core/base";
 import type { Datapath, DatapathListener } from "#core/datapath";
 import { type FlowTag, tunnelKeyTag } from "#core/flows";
-import { Nsdb, type NsdbEvent, type NsdbStore, NsdbUnavailable, type NsdbWatch } from "#core/nsdb";
-import type { PortDevice } from "#core/topology";
-import type { TraceSink } from "#core/tracing";
+import { Nsdb, type NsdbEvent, type NsdbStore, type NsdbWatch, RULE } from "#core/nsdb";
+import type { ArmedTrace, PortDevice } from "#core/topology";
+import { NO_JOURNAL, type TraceJournal, type TraceSink } from "#core/tracing";
+import { Announcer } from "./announcer.ts";
 import { ArpBroker } from "./arp-broker.ts";
 import { Bindings } from "./bindings.ts";
 import { type AgentCounters, newCounters } from "./counters.ts";
 import { Egress } from "./egress.ts";
 import { FlowRegistry } from "./flow-registry.ts";
+import { Hearsay } from "./hearsay.ts";
 import { LearnedTables } from "./learned-tables.ts";
 import { Peers } from "./peers.ts";
 import { flowsThatCouldMatch } from "./revalidation.ts";
+import { Refresher } from "./refresher.ts";
 import type { Reporter } from "./segments.ts";
 import { readBindings, readPeers, SharedLearned } from "./shared-state.ts";
 import { TopologyCache } from "./topology-cache.ts";
@@ -45,13 +47,13 @@ export interface AgentOptions {
   readonly scheduler: Scheduler;
   readonly random: Random;
   readonly sink: TraceSink;
+  /** Keeps the counts of limits over restarts; opened and closed by the agent. Default: they begin anew with the agent. */
+  readonly journal?: TraceJournal;
   readonly log: Log;
 }
 
 /** How often things that end without an event are looked after, ms. */
 const SWEEP_MS = 5_000;
-/** After this what the store did not answer is asked again, ms. */
-const RETRY_MS = 1_000;
 
 /** The per-host daemon: simulates the host's packets over the virtual topology, programs its switch, traces flows. */
 export class Agent implements Lifecycle {
@@ -63,46 +65,54 @@ export class Agent implements Lifecycle {
   private readonly learned: LearnedTables;
   private readonly topology: TopologyCache;
   private readonly gate: AgentTraceGate;
+  private readonly journal: TraceJournal;
   private readonly egress: Egress;
   private readonly output: TraceOutput;
   private readonly arp: ArpBroker;
   private readonly workflow: PacketWorkflow;
   private readonly count: AgentCounters = newCounters();
-  private readonly published = new Set<PortId>();
+  private readonly announcer: Announcer;
+  private readonly refresher: Refresher;
+  private readonly hearsay: Hearsay;
   private cookie = 0;
   private watch: NsdbWatch | null = null;
   private sweepTimer: Cancel | null = null;
   private running = false;
-  /** The store knows that this agent runs, in this session. */
-  private saidAlive = false;
   /** What `start` still has to do, in words; null when it is through. */
   private starting: string | null = "the agent's start";
-  /** Names of refreshes that are due; several causes make one refresh. */
-  private readonly due = new Set<string>();
-  private refreshing: Promise<void> | null = null;
 
   constructor(o: AgentOptions) {
     this.o = o;
     const { clock, scheduler, random, datapath, store } = o;
     const problem = (message: string, error: unknown): void => this.problem(message, error);
     this.nsdb = new Nsdb(store, random, clock);
+    this.announcer = new Announcer(this.nsdb.state, store, o.hostId);
+    this.refresher = new Refresher({ scheduler, problem, refresh: (what) => this.refreshNow(what) });
     this.bindings = new Bindings(o.hostId);
+    const isUpHere = (port: PortId): boolean => this.bindings.ofportOf(port) !== null;
+    this.hearsay = new Hearsay(scheduler, o.hostId, isUpHere, () => {
+      this.topology.refreshAll();
+      this.refreshLearned();
+    });
     this.flows = new FlowRegistry(datapath);
     const invalidate = (tags: readonly FlowTag[]): void => void this.flows.invalidate(tags);
     this.learned = new LearnedTables(new SharedLearned(this.nsdb.state, clock), clock, {
       invalidate,
       problem,
+      hearsayCounts: () => this.hearsay.counts,
       inUse: (tag) => this.flows.isTagged(tag),
       arpKnown: (router, ip) => {
         this.arp.answered(router, ip);
         scheduler.after(0, () => this.workflow.ready(arpKey(router, ip)));
       },
     });
-    this.topology = new TopologyCache(store, scheduler, {
+    const isUp = (port: PortId, host: HostId, said: boolean): boolean => this.hearsay.isUp(port, host, said);
+    this.topology = new TopologyCache(store, scheduler, isUp, {
       invalidate,
       problem,
       loaded: (kind, id) => this.loaded(kind, id),
       armed: (device, traces) => {
+        o.log("debug", "traces armed", { device: device.id, requests: traces.map((t) => t.requestId) });
         for (const trace of traces) this.gate.revive(trace.ruleId);
         const stale = flowsThatCouldMatch(this.flows, this.topology, this.learned, device, traces);
         for (const flow of stale) this.flows.remove(flow);
@@ -110,9 +120,9 @@ export class Agent implements Lifecycle {
       },
       disarmed: (rules) => rules.forEach((rule) => this.gate.retire(rule)),
     });
-    this.gate = new AgentTraceGate(clock, random, {
-      exhausted: (trace) => this.topology.exhaust(trace.deviceId, trace.ruleId),
-    });
+    this.journal = o.journal ?? NO_JOURNAL;
+    const exhausted = (trace: ArmedTrace): void => this.topology.exhaust(trace.deviceId, trace.ruleId);
+    this.gate = new AgentTraceGate(clock, random, { exhausted }, this.journal);
     this.output = new TraceOutput(o.sink, scheduler, o.hostId);
     const who: Reporter = { hostId: o.hostId, hostName: o.hostName, bootId: random.uuid().slice(0, 8) };
     const nextCookie = (): number => ++this.cookie;
@@ -164,6 +174,7 @@ export class Agent implements Lifecycle {
         events: (events) => this.changed(events),
         resync: () => this.refreshEverything(),
       });
+      if (!this.running) this.watch.close();
     });
     store.onSession((state) => this.session(state));
     await this.insist("bindings and peers of this host", async () => {
@@ -173,11 +184,14 @@ export class Agent implements Lifecycle {
     await this.settled();
     if (!this.running) return;
     this.starting = "the switch";
+    this.gate.restore();
     datapath.listen(this.listener());
     await datapath.start();
+    if (!this.running) return;
+    this.starting = null;
     this.refresh("active");
     await this.settled();
-    this.starting = null;
+    if (!this.running) return;
     datapath.retireEarlierFlows();
     this.sweep();
     this.o.log("info", "agent started", { hostId, hostName, boundPorts: this.bindings.bound().length });
@@ -187,7 +201,7 @@ export class Agent implements Lifecycle {
   waitingFor(): readonly string[] {
     const waits: string[] = [];
     if (this.starting !== null) waits.push(this.starting);
-    if (this.starting === null && !this.saidAlive)
+    if (this.starting === null && !this.announcer.isAnnounced)
       waits.push("the network state database (this host is not announced)");
     return [...waits, ...this.o.datapath.waitingFor()];
   }
@@ -195,33 +209,38 @@ export class Agent implements Lifecycle {
   async stop(): Promise<void> {
     if (!this.running) return;
     this.running = false;
+    this.refresher.stop();
     this.watch?.close();
     this.topology.stop();
+    this.hearsay.stop();
     this.egress.stop();
     this.arp.stop();
     this.workflow.room.stop();
     this.sweepTimer?.cancel();
     await this.o.datapath.stop();
     this.output.flush();
+    this.journal.close();
     this.o.log("info", "agent stopped", { hostId: this.o.hostId });
   }
 
-  counters(): AgentCounters & { readonly flows: number; readonly waiting: number } {
+  counters(): AgentCounters & { readonly flows: number; readonly waiting: number; readonly tracesArmed: number } {
     return {
       ...this.count,
       verdicts: { ...this.count.verdicts },
       drops: { ...this.count.drops },
       flowsInvalidated: this.flows.invalidated,
       segmentsLost: this.output.lost,
+      journalUnwritten: this.journal.unwritten,
       learningRefused: this.learned.refused,
       flows: this.flows.size,
       waiting: this.workflow.room.size,
+      tracesArmed: this.topology.armedCount,
     };
   }
 
   /** Resolves when this agent has caught up with everything the store said so far. */
   async settled(): Promise<void> {
-    while (this.refreshing !== null) await this.refreshing;
+    await this.refresher.settled();
     await this.topology.settled();
   }
 
@@ -254,7 +273,8 @@ export class Agent implements Lifecycle {
   }
 
   private changed(events: readonly NsdbEvent[]): void {
-    for (const { path } of events) {
+    for (const { kind, path } of events) {
+      if (kind === "deleted" && this.announcer.gone(path)) this.refresh("active");
       const [top, id, what] = path.slice(1).split("/");
       if (top === "bridges" && (what === "mac_ports" || what === "vlans")) {
         if (this.learned.knowsBridge(id as BridgeId)) this.refresh(`macs ${id}`);
@@ -268,6 +288,12 @@ export class Agent implements Lifecycle {
   private refreshEverything(): void {
     this.refresh("bindings");
     this.refresh("peers");
+    this.refreshLearned();
+    this.announcer.gap();
+    if (this.starting === null) this.refresh("active");
+  }
+
+  private refreshLearned(): void {
     for (const id of this.learned.bridges()) this.refresh(`macs ${id}`);
     for (const id of this.learned.routers()) this.refresh(`arp ${id}`);
   }
@@ -276,57 +302,28 @@ export class Agent implements Lifecycle {
     if (!this.running) return;
     if (state === "lost") {
       // Everything ephemeral of this agent is gone with its session.
-      this.saidAlive = false;
-      this.published.clear();
       this.learned.sessionLost();
+      this.hearsay.sessionLost();
     } else if (state === "connected") {
       // Said again now: while the session is lost the store takes nothing.
       if (this.starting === null) this.refresh("active");
       this.learned.shareAgain();
+      this.hearsay.connected();
     }
   }
 
   private refresh(what: string): void {
-    this.due.add(what);
-    this.refreshing ??= this.runRefreshes().finally(() => {
-      this.refreshing = null;
-    });
+    this.refresher.ask(what);
   }
 
-  /** Does the work of a start, again and again while the store is away. */
-  private async insist(what: string, work: () => Promise<void>): Promise<void> {
-    while (this.running) {
-      this.starting = what;
-      try {
-        return await work();
-      } catch (error) {
-        if (!isUnavailable(error)) throw error;
-        this.problem(`waiting for ${what}`, error);
-        await new Promise<void>((resolve) => this.o.scheduler.after(RETRY_MS, resolve));
-      }
-    }
-  }
-
-  private async runRefreshes(): Promise<void> {
-    await Promise.resolve();
-    while (this.due.size > 0 && this.running) {
-      const batch = [...this.due];
-      this.due.clear();
-      for (const what of batch) {
-        try {
-          await this.refreshNow(what);
-        } catch (error) {
-          this.problem(`${what}: the store did not answer; asking again`, error);
-          this.o.scheduler.after(RETRY_MS, () => {
-            if (this.running) this.refresh(what);
-          });
-        }
-      }
-    }
+  private insist(what: string, work: () => Promise<void>): Promise<void> {
+    this.starting = what;
+    return this.refresher.insist(what, work);
   }
 
   private async refreshNow(what: string): Promise<void> {
     const [kind = "", id] = what.split(" ");
+    const unreadable = (error: unknown): void => this.problem("a node cannot be read, and is left out", error);
     switch (kind) {
       case "macs":
         await this.learned.refreshBridge(id as BridgeId);
@@ -337,54 +334,53 @@ export class Agent implements Lifecycle {
         this.workflow.ready(`router ${id}`);
         return;
       case "bindings": {
-        const bindings = await readBindings(this.o.store, this.o.hostId);
-        this.flows.invalidate(this.bindings.replace(bindings));
-        for (const port of this.bindings.bound()) this.topology.load("port", port);
+        const bindings = await readBindings(this.o.store, this.o.hostId, unreadable);
+        const before = new Set(this.bindings.bound());
+        const stale = this.bindings.replace(bindings);
+        for (const id of this.bindings.bound()) {
+          this.topology.load("port", id);
+          // Known as another host's port until now: its frames may have come here, and be dropped for want of it.
+          const key = before.has(id) ? undefined : this.topology.port(id)?.tunnelKey;
+          if (key !== undefined) stale.push(tunnelKeyTag(key));
+        }
+        this.flows.invalidate(stale);
         this.o.datapath.bindInterfaces([...bindings.keys()]);
-        if (this.starting === null) await this.publishActive();
+        if (this.starting === null) this.refresh("active");
         return;
       }
       case "peers": {
-        const { own, peers } = await readPeers(this.o.store, this.o.hostId);
+        const { own, peers } = await readPeers(this.o.store, this.o.hostId, unreadable);
         this.flows.invalidate(this.peers.replace(own, peers));
         this.o.datapath.setPeers(peers.map((p) => p.tunnelIp));
         return;
       }
       case "active":
-        await this.publishActive();
+        await this.announcer.announce(this.bindings.active());
+        return;
+      case "enablings":
+        await this.forgetEnablings();
         return;
     }
   }
 
-  /** Tells the store what is not said yet in this session: that the host is alive, and which ports are up. */
-  private async publishActive(): Promise<void> {
-    if (!this.saidAlive) {
-      await this.nsdb.state.setAlive(this.o.hostId);
-      this.saidAlive = true;
-    }
-    const active = this.bindings.active();
-    for (const port of active) {
-      if (this.published.has(port)) continue;
-      await this.nsdb.state.setPortActive(port, this.o.hostId);
-      this.published.add(port);
-    }
-    for (const port of this.published) {
-      if (active.has(port)) continue;
-      await this.nsdb.state.clearPortActive(port, this.o.hostId);
-      this.published.delete(port);
+  /** Whether an enabling is over the store says: this host may just not have met its device since it started. */
+  private async forgetEnablings(): Promise<void> {
+    const rules = this.gate.overdue();
+    const nodes = await this.o.store.getMany(rules.map((rule) => `${RULE.directory}/${rule}`));
+    for (const [i, rule] of rules.entries()) {
+      if (nodes[i] === null) this.gate.forget(rule);
+      else this.gate.keep(rule);
     }
   }
 
   private portByKey(key: number): PortDevice | null {
-    for (const id of this.bindings.bound()) {
-      const port = this.topology.port(id);
-      if (port !== null && port !== undefined && port.tunnelKey === key) return port;
-    }
-    return null;
+    const port = this.topology.portKeys.at(key);
+    return port !== null && this.bindings.isBound(port.id) ? port : null;
   }
 
   private sweep(): void {
     this.gate.sweep();
+    if (this.gate.overdue().length > 0) this.refresh("enablings");
     for (const learn of this.learned.sweep()) {
       const router = this.topology.router(learn.router);
       const route = router?.routes.lookup(0, learn.ip)[0];
@@ -400,8 +396,4 @@ export class Agent implements Lifecycle {
       error: error instanceof Error ? (error.stack ?? error.message) : String(error),
     });
   }
-}
-
-function isUnavailable(error: unknown): boolean {
-  return error instanceof NsdbUnavailable || (error instanceof MidotraceError && error.code === "STORE_UNAVAILABLE");
 }

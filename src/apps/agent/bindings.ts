@@ -1,6 +1,6 @@
 import type { HostId, PortId } from "#core/base";
 import type { DatapathPort } from "#core/datapath";
-import { ofportTag } from "#core/flows";
+import { bindingTag, type FlowTag, ofportTag, TUNNEL_PORT_TAG } from "#core/flows";
 
 /** Which virtual port stands behind which interface of this host, and the switch's number for it. */
 export class Bindings {
@@ -36,13 +36,22 @@ export class Bindings {
     return [...this.interfaceOfPort.keys()];
   }
 
-  /** The switch's port changed; returns the tags of flows that relied on how it was. */
-  datapathPort(name: string, port: DatapathPort | null): string[] {
+  /** The virtual port is bound to an interface of this host, be that there or not. */
+  isBound(port: PortId): boolean {
+    return this.interfaceOfPort.has(port);
+  }
+
+  /** The switch's port changed; returns the tags of flows that relied on how it was, or that it was not there. */
+  datapathPort(name: string, port: DatapathPort | null): FlowTag[] {
     const old = this.ports.get(name);
-    const tags: string[] = [];
+    const tags: FlowTag[] = [];
+    const behind = this.portOfInterface.get(name);
+    if (behind !== undefined) tags.push(bindingTag(behind));
+    if (old?.kind === "tunnel" || port?.kind === "tunnel") tags.push(TUNNEL_PORT_TAG);
     if (old !== undefined) {
       tags.push(ofportTag(old.ofport));
-      this.nameOfOfport.delete(old.ofport);
+      // Another port may have taken the number already.
+      if (this.nameOfOfport.get(old.ofport) === name) this.nameOfOfport.delete(old.ofport);
       if (old.kind === "tunnel") this.tunnelOfport = null;
     }
     if (port === null) {
@@ -57,11 +66,14 @@ export class Bindings {
   }
 
   /** The whole set of bindings as the store has it now; returns the tags of what changed. */
-  replace(bindings: ReadonlyMap<string, PortId>): string[] {
-    const tags: string[] = [];
+  replace(bindings: ReadonlyMap<string, PortId>): FlowTag[] {
+    const tags: FlowTag[] = [];
     const names = new Set([...bindings.keys(), ...this.portOfInterface.keys()]);
     for (const name of names) {
-      if (bindings.get(name) === this.portOfInterface.get(name)) continue;
+      const [before, after] = [this.portOfInterface.get(name), bindings.get(name)];
+      if (before === after) continue;
+      if (before !== undefined) tags.push(bindingTag(before));
+      if (after !== undefined) tags.push(bindingTag(after));
       const there = this.ports.get(name);
       if (there !== undefined) tags.push(ofportTag(there.ofport));
     }

@@ -21,8 +21,14 @@ export interface AgentCounters {
   flowsInstalled: number;
   flowsInvalidated: number;
   segmentsLost: number;
+  /** Records of traced flows that are not in the journal: a restart now would forget them. 0 again when they are. */
+  journalUnwritten: number;
   /** MACs and neighbours that were not learned because their table was full. */
   learningRefused: number;
+  /** Packets too long for the tunnel: sent in fragments; not sent, with and without an error to the sender. */
+  fragmented: number;
+  tooBigTold: number;
+  tooBigSilent: number;
   errors: number;
   readonly verdicts: Partial<Record<Verdict, number>>;
   readonly drops: Partial<Record<DropReason, number>>;
@@ -47,7 +53,11 @@ export function newCounters(): AgentCounters {
     flowsInstalled: 0,
     flowsInvalidated: 0,
     segmentsLost: 0,
+    journalUnwritten: 0,
     learningRefused: 0,
+    fragmented: 0,
+    tooBigTold: 0,
+    tooBigSilent: 0,
     errors: 0,
     verdicts: {},
     drops: {},

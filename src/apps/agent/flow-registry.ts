@@ -1,6 +1,6 @@
 import type { PortId } from "#core/base";
-import type { Datapath } from "#core/datapath";
-import { type FlowAction, type FlowMask, type FlowMatch, type FlowTag } from "#core/flows";
+import type { Datapath, FlowEntry } from "#core/datapath";
+import { type FlowAction, type FlowMask, type FlowMatch, type FlowTag, sameActions } from "#core/flows";
 import { type Tagged, TagIndex } from "./tag-index.ts";
 
 /** Lifetimes of installed flows. A flow that is used stays; what changes around it invalidates it by its tags. */
@@ -13,10 +13,8 @@ export const LIFETIME = {
   ERROR_HARD_MS: 5_000,
 } as const;
 
-export interface InstalledFlow extends Tagged {
-  readonly cookie: number;
-  readonly match: FlowMatch;
-  readonly mask: FlowMask;
+/** One object for the agent's books and for the datapath: there are many. */
+export interface InstalledFlow extends Tagged, FlowEntry {
   /** Where its packets enter the virtual network; null for flows from the tunnel. */
   readonly startPort: PortId | null;
 }
@@ -48,19 +46,26 @@ export class FlowRegistry {
   }
 
   install(flow: NewFlow): void {
-    const { cookie, mask, startPort } = flow;
+    const { cookie, mask, startPort, idleTimeoutMs, hardTimeoutMs } = flow;
+    const set = this.index.setOf(flow.tags);
+    // Flows of one way mostly do the same with their packets: then they share the list of actions.
+    const alike = (set.members[0] as InstalledFlow | undefined)?.actions;
+    const actions = alike !== undefined && sameActions(alike, flow.actions) ? alike : flow.actions;
     const match = flow.match.clone();
-    const entry: InstalledFlow = { cookie, match, mask, startPort, tagSet: null, place: 0 };
-    this.flows.set(cookie, entry);
-    this.index.add(entry, flow.tags);
-    this.datapath.install({
+    const entry: InstalledFlow = {
       cookie,
       match,
       mask,
-      actions: flow.actions,
-      idleTimeoutMs: flow.idleTimeoutMs,
-      hardTimeoutMs: flow.hardTimeoutMs,
-    });
+      actions,
+      idleTimeoutMs,
+      hardTimeoutMs,
+      startPort,
+      tagSet: null,
+      place: 0,
+    };
+    this.flows.set(cookie, entry);
+    this.index.add(entry, set);
+    this.datapath.install(entry);
   }
 
   /** Removes every flow that carries one of the tags; the next packet of each is simulated again. */

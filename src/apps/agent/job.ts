@@ -3,29 +3,34 @@ import { PacketContext, type WaitedFor } from "#core/simulation";
 import type { TopologyView } from "#core/topology";
 import type { TracedFlow } from "./trace-gate.ts";
 
-/** One packet from its arrival to its end, through waits. */
+/** One packet from its arrival to its end, through waits. Used again for another packet after its end. */
 export class PacketJob {
   readonly ctx: PacketContext;
-  readonly cookie: number;
-  readonly inPort: number;
+  cookie = 0;
+  inPort = 0;
   startedAtMs = 0;
-  tracedFlows: readonly TracedFlow[] = [];
+  tracedFlows: readonly TracedFlow[] = NONE;
   /** How many generated packets led to this one. */
   depth = 0;
   /** Rounds of waiting; a packet that never gets what it waits for ends. */
   rounds = 0;
 
-  constructor(view: TopologyView, cookie: number, inPort: number) {
+  constructor(view: TopologyView) {
     this.ctx = new PacketContext(view);
-    this.cookie = cookie;
-    this.inPort = inPort;
-    this.ctx.cookie = cookie;
   }
 
-  begin(frame: Uint8Array, port: PortId, generated: boolean, nowMs: number): this {
+  /** Begins a packet; everything of the one before is forgotten. */
+  begin(cookie: number, inPort: number, frame: Uint8Array, port: PortId, generated: boolean, nowMs: number): this {
+    this.cookie = cookie;
+    this.inPort = inPort;
     this.startedAtMs = nowMs;
-    this.ctx.begin(frame, port, generated);
-    this.ctx.original.inPort = this.inPort;
+    this.tracedFlows = NONE;
+    this.depth = 0;
+    this.rounds = 0;
+    const { ctx } = this;
+    ctx.begin(frame, port, generated);
+    ctx.cookie = cookie;
+    ctx.original.inPort = inPort;
     return this;
   }
 
@@ -34,3 +39,5 @@ export class PacketJob {
     this.ctx.waits.push(what);
   }
 }
+
+const NONE: readonly TracedFlow[] = [];

@@ -43,6 +43,8 @@ export interface LearnedListener {
   /** A neighbour's MAC became known, here or on another host. */
   arpKnown(router: RouterId, ip: number): void;
   problem(message: string, error: unknown): void;
+  /** True: what other hosts had learned and the store does not have now is kept, for it may come back. */
+  hearsayCounts(): boolean;
   /** True while an installed flow carries the tag. */
   inUse(tag: FlowTag): boolean;
 }
@@ -131,8 +133,9 @@ export class LearnedTables implements FlowState {
   /** Brings the bridge's table to what the store has. */
   async refreshBridge(bridge: BridgeId): Promise<void> {
     const began = ++this.turn;
-    const listed = await this.store.listMacs(bridge);
+    // Known from here on: what changes behind the listing is asked for again.
     const table = this.macTable(bridge);
+    const listed = await this.store.listMacs(bridge);
     const seen = new Set<number | string>();
     for (const learn of listed) {
       const key = macKey(learn.vlan, learn.mac);
@@ -141,13 +144,14 @@ export class LearnedTables implements FlowState {
       if (old !== undefined && old.confirmed > began) continue;
       if (old === undefined || old.learn.port !== learn.port) this.setMac(table, learn, false);
     }
-    for (const [key, entry] of table) if (!seen.has(key) && entry.confirmed <= began) this.dropMac(table, entry);
+    for (const [key, entry] of table)
+      if (!seen.has(key) && entry.confirmed <= began && this.mayGo(entry)) this.dropMac(table, entry);
   }
 
   async refreshRouter(router: RouterId): Promise<void> {
     const began = ++this.turn;
-    const listed = await this.store.listArp(router);
     const table = this.arpTable(router);
+    const listed = await this.store.listArp(router);
     const seen = new Set<number>();
     for (const learn of listed) {
       seen.add(learn.ip);
@@ -157,10 +161,14 @@ export class LearnedTables implements FlowState {
       this.listener.arpKnown(router, learn.ip);
     }
     for (const [ip, entry] of table) {
-      if (seen.has(ip) || entry.confirmed > began) continue;
+      if (seen.has(ip) || entry.confirmed > began || !this.mayGo(entry)) continue;
       table.delete(ip);
       this.listener.invalidate([entry.tag]);
     }
+  }
+
+  private mayGo(entry: LearnedMac | LearnedArp): boolean {
+    return entry.own || !this.listener.hearsayCounts();
   }
 
   bridges(): BridgeId[] {

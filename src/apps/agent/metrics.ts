@@ -1,7 +1,7 @@
 import type { DatapathCounters } from "#core/datapath";
 import type { Agent } from "./agent.ts";
 
-const GAUGES = new Set(["flows", "waiting"]);
+const GAUGES = new Set(["flows", "waiting", "tracesArmed"]);
 
 /** The agent's counters in Prometheus' text format 0.0.4. */
 export function agentMetrics(

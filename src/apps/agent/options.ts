@@ -58,6 +58,19 @@ export const AGENT_OPTIONS = {
     default: "127.0.0.1:8182",
     description: "where /healthz, /readyz and /metrics answer; port 0 takes any free one",
   },
+  "log-file": {
+    kind: "text",
+    placeholder: "FILE",
+    default: null,
+    description: "write every trace step of this host to this file, which is rotated; - is standard output",
+  },
+  "log-format": {
+    kind: "text",
+    placeholder: "FORMAT",
+    default: "json",
+    choices: ["json", "text"],
+    description: "of --log-file: one JSON object per line, or sentences",
+  },
   "log-level": {
     kind: "text",
     placeholder: "LEVEL",

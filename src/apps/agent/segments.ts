@@ -69,19 +69,20 @@ export function recordPhysical(
       recorder.push({ kind: "delivered", ...at, interface: port.interfaceName ?? "", ofport: output.ofport });
       continue;
     }
-    const copy = sent.find((s) => s.port === port);
-    if (copy === undefined) continue;
-    const to = { hostId: copy.hostId, hostName: copy.hostName };
-    if (copy.messages > 0)
-      recorder.push({ kind: "state-sent", ...at, ...to, messages: copy.messages, token: copy.token });
-    recorder.push({
-      kind: "tunnel-sent",
-      ...at,
-      ...to,
-      tunnelIp: formatIpv4(copy.tunnelIp),
-      tunnelKey: port.tunnelKey,
-      wireKey: withTraceBit(port.tunnelKey),
-    });
+    for (const copy of sent) {
+      if (copy.port !== port) continue;
+      const to = { hostId: copy.hostId, hostName: copy.hostName };
+      if (copy.messages > 0)
+        recorder.push({ kind: "state-sent", ...at, ...to, messages: copy.messages, token: copy.token });
+      recorder.push({
+        kind: "tunnel-sent",
+        ...at,
+        ...to,
+        tunnelIp: formatIpv4(copy.tunnelIp),
+        tunnelKey: port.tunnelKey,
+        wireKey: withTraceBit(port.tunnelKey),
+      });
+    }
   }
 }
 

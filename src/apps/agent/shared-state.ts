@@ -4,7 +4,9 @@ import {
   HOST,
   hostBindingsPath,
   type HostState,
+  type NsdbNode,
   type NsdbStore,
+  type Reader,
   readMapping,
   readMember,
   zoneMembersPath,
@@ -70,16 +72,20 @@ async function ignoringGone(work: Promise<void>): Promise<void> {
   }
 }
 
-/** Interface name → virtual port, as bound on the host. */
-export async function readBindings(store: NsdbStore, host: HostId): Promise<Map<string, PortId>> {
+/** Takes the error of a node that makes no sense, and is left out: the others must not suffer from it. */
+export type Unreadable = (error: unknown) => void;
+
+/** Interface name → virtual port, as bound on the host. @throws NsdbUnavailable */
+export async function readBindings(
+  store: NsdbStore,
+  host: HostId,
+  unreadable: Unreadable,
+): Promise<Map<string, PortId>> {
   const directory = hostBindingsPath(host);
   const paths = (await store.children(directory)).map((name) => `${directory}/${name}`);
   const bindings = new Map<string, PortId>();
-  for (const node of await store.getMany(paths)) {
-    if (node === null) continue;
-    const binding = decode(readMapping, node.data, node.path);
+  for (const binding of readable(readMapping, await store.getMany(paths), unreadable))
     bindings.set(binding.localDeviceName, binding.virtualPortId);
-  }
   return bindings;
 }
 
@@ -90,14 +96,18 @@ export interface Peer {
   readonly tunnelIp: Ipv4;
 }
 
-/** The hosts that share a tunnel zone with this one, and this host's own address (null: in no zone). */
-export async function readPeers(store: NsdbStore, host: HostId): Promise<{ own: Ipv4 | null; peers: Peer[] }> {
+/** The hosts that share a tunnel zone with this one, and this host's own address (null: in no zone). @throws NsdbUnavailable */
+export async function readPeers(
+  store: NsdbStore,
+  host: HostId,
+  unreadable: Unreadable,
+): Promise<{ own: Ipv4 | null; peers: Peer[] }> {
   let own: Ipv4 | null = null;
   const found = new Map<string, Ipv4>();
   for (const zone of await store.children("/tunnel_zones")) {
     const directory = zoneMembersPath(zone as never);
     const nodes = await store.getMany((await store.children(directory)).map((name) => `${directory}/${name}`));
-    const members = nodes.flatMap((n) => (n === null ? [] : [decode(readMember, n.data, n.path)]));
+    const members = readable(readMember, nodes, unreadable);
     const mine = members.find((m) => m.hostId === host);
     if (mine === undefined) continue;
     own ??= parseIpv4(mine.ipAddress);
@@ -109,9 +119,20 @@ export async function readPeers(store: NsdbStore, host: HostId): Promise<{ own: 
   const ids = [...found.keys()];
   const names = await store.getMany(ids.map((id) => `${HOST.directory}/${id}`));
   const peers = ids.map((id, i) => {
-    const node = names[i];
-    const name = node === null || node === undefined ? id : decode(HOST.read, node.data, node.path).name;
-    return { hostId: id, name, tunnelIp: found.get(id) as Ipv4 };
+    const [record] = readable(HOST.read, [names[i] ?? null], unreadable);
+    return { hostId: id, name: record?.name ?? id, tunnelIp: found.get(id) as Ipv4 };
   });
   return { own, peers };
+}
+
+function readable<T>(read: Reader<T>, nodes: readonly (NsdbNode | null)[], unreadable: Unreadable): T[] {
+  return nodes.flatMap((node) => {
+    if (node === null) return [];
+    try {
+      return [decode(read, node.data, node.path)];
+    } catch (error) {
+      unreadable(error);
+      return [];
+    }
+  });
 }

@@ -33,7 +33,8 @@ export class TagIndex<T extends Tagged> {
   private readonly root = new TagSet(null, "");
   private readonly byTag = new Map<FlowTag, Set<TagSet>>();
 
-  add(item: T, tags: readonly FlowTag[]): void {
+  /** The set of this list of tags, for `add`; it is kept when something is added before the next call. */
+  setOf(tags: readonly FlowTag[]): TagSet {
     let set = this.root;
     for (let i = 0; i < tags.length; i++) {
       const tag = tags[i] as FlowTag;
@@ -44,6 +45,10 @@ export class TagIndex<T extends Tagged> {
       }
       set = next;
     }
+    return set;
+  }
+
+  add(item: T, set: TagSet): void {
     if (set.members.length === 0) this.enter(set);
     item.tagSet = set;
     item.place = set.members.length;

@@ -1,6 +1,6 @@
 import type { BridgeId, Cancel, ChainId, PortId, RouterId, RuleId, Scheduler } from "#core/base";
 import type { FlowTag } from "#core/flows";
-import type { NsdbEvent, NsdbStore, NsdbWatch } from "#core/nsdb";
+import { type NsdbEvent, type NsdbStore, type NsdbWatch, RULE } from "#core/nsdb";
 import {
   type ArmedTrace,
   type BridgeDevice,
@@ -16,12 +16,15 @@ import {
   type IsEffectivelyEmpty,
   type PortDevice,
   type RouterDevice,
-  sameCondition,
   type TopologyView,
-  TraceIndex,
   type VirtualDevice,
 } from "#core/topology";
-import { type Loaded, TopologyReader } from "./topology-reader.ts";
+import { ArmedTraces } from "./armed-traces.ts";
+import { PortKeys } from "./port-keys.ts";
+import { PathUsers } from "./path-users.ts";
+import { isUnavailable } from "./refresher.ts";
+import { RuleCache } from "./rule-cache.ts";
+import { type IsUp, type Loaded, TopologyReader } from "./topology-reader.ts";
 
 export type ObjectKind = "port" | "bridge" | "router" | "chain" | "group";
 
@@ -42,55 +45,74 @@ interface Slot {
   readonly id: string;
   /** `undefined` until read once. */
   object: PortDevice | BridgeDevice | RouterDevice | CompiledChain | ReadonlySet<number> | null | undefined;
-  paths: ReadonlySet<string>;
 }
 
 type AnyLoaded = Loaded<NonNullable<Slot["object"]>>;
+type Read = { readonly slot: Slot; readonly loaded: AnyLoaded };
 
+const RULES = `${RULE.directory}/`;
+/** Changes are read at once, but so long after the last reading at the earliest, ms: a burst of them is few readings. */
+const PACE_MS = 50;
 /** After this a reading that the store did not answer is made again, ms. */
 const RETRY_MS = 1_000;
+/** Complaints that are remembered, so that each is made once. */
+const MAX_COMPLAINTS = 1_000;
 
 /**
  * The part of the topology that this host's packets needed so far, kept as the store has it. The simulation reads it
  * synchronously; what is not there yet is read on `load`. All objects that one transaction touched are exchanged at one
- * moment, so that no packet sees half of it; then the flows that depended on the old ones are invalidated.
+ * moment, so that no packet sees half of it; then the flows that depended on the old ones are invalidated. An object that
+ * cannot be made sense of stays as it was last known (or unknown), and keeps nothing from the others.
  */
 export class TopologyCache implements TopologyView {
   private readonly store: NsdbStore;
   private readonly scheduler: Scheduler;
   private readonly listener: TopologyListener;
+  private readonly rules: RuleCache;
+  private readonly isUp: IsUp;
   private readonly slots = new Map<string, Slot>();
   private readonly ports = new Map<string, PortDevice | null>();
   private readonly bridges = new Map<string, BridgeDevice | null>();
   private readonly routers = new Map<string, RouterDevice | null>();
   private readonly chains = new Map<string, CompiledChain | null>();
   private readonly groups = new Map<string, ReadonlySet<number> | null>();
-  private readonly usersOfPath = new Map<string, Set<Slot>>();
-  private readonly exhausted = new Set<RuleId>();
+  private readonly users = new PathUsers<Slot>();
+  readonly portKeys = new PortKeys();
+  private readonly armed = new ArmedTraces();
   /** Slots to read (again), and whether a reading is under way. */
   private dirty = new Set<Slot>();
   private reading: Promise<void> | null = null;
+  /** What was said of unreadable nodes since the last gap. */
+  private readonly complaints = new Set<string>();
   private watch: NsdbWatch | null = null;
   private owed: ReadonlySet<Slot> = new Set();
   private retry: Cancel | null = null;
+  /** Runs after a reading. */
+  private cooling: Cancel | null = null;
   private stopped = false;
 
-  constructor(store: NsdbStore, scheduler: Scheduler, listener: TopologyListener) {
+  constructor(store: NsdbStore, scheduler: Scheduler, isUp: IsUp, listener: TopologyListener) {
     this.store = store;
+    this.isUp = isUp;
     this.scheduler = scheduler;
+    this.rules = new RuleCache(store);
     this.listener = listener;
   }
 
   async start(): Promise<void> {
-    this.watch ??= await this.store.watch("/", {
+    if (this.watch !== null) return;
+    const watch = await this.store.watch("/", {
       events: (events) => this.changed(events),
       resync: () => this.refreshAll(),
     });
+    if (this.stopped) watch.close();
+    else this.watch = watch;
   }
 
   stop(): void {
     this.stopped = true;
     this.retry?.cancel();
+    this.cooling?.cancel();
     this.watch?.close();
     this.watch = null;
   }
@@ -119,7 +141,7 @@ export class TopologyCache implements TopologyView {
   load(kind: ObjectKind, id: string): void {
     const key = `${kind}:${id}`;
     if (this.slots.has(key)) return;
-    const slot: Slot = { kind, id, object: undefined, paths: new Set() };
+    const slot: Slot = { kind, id, object: undefined };
     this.slots.set(key, slot);
     this.dirty.add(slot);
     this.read();
@@ -127,33 +149,40 @@ export class TopologyCache implements TopologyView {
 
   /** The limit of this enabling is used up on this host: the rule is not looked at any more. */
   exhaust(deviceId: string, rule: RuleId): void {
-    this.exhausted.add(rule);
-    for (const map of [this.ports, this.bridges, this.routers] as const) {
-      const device = map.get(deviceId);
-      if (device === undefined || device === null || device.traces === null) continue;
-      device.traces = this.index(device.traces.traces);
-    }
+    const device = [this.ports, this.bridges, this.routers].map((m) => m.get(deviceId)).find((d) => d);
+    this.armed.exhaust(rule, device ?? null);
+  }
+
+  /** Enabled traces of the devices that are known here, the exhausted ones too. */
+  get armedCount(): number {
+    return this.armed.count;
   }
 
   /** Resolves when everything that changed so far has been read; for shutdown and tests. */
   async settled(): Promise<void> {
-    while (this.reading !== null) await this.reading;
+    while (this.reading !== null || (this.dirty.size > 0 && !this.stopped)) {
+      this.read();
+      await this.reading;
+    }
   }
 
   private changed(events: readonly NsdbEvent[]): void {
     for (const event of events) {
+      if (event.path.startsWith(RULES)) this.rules.touched(event.path);
       this.touch(event.path);
       if (event.kind !== "changed") this.touch(`${event.path.slice(0, event.path.lastIndexOf("/"))}/*`);
     }
-    if (this.dirty.size > 0) this.read();
+    if (this.dirty.size > 0 && this.cooling === null) this.read();
   }
 
   private touch(path: string): void {
-    const users = this.usersOfPath.get(path);
-    if (users !== undefined) for (const slot of users) this.dirty.add(slot);
+    for (const slot of this.users.touched(path)) this.dirty.add(slot);
   }
 
-  private refreshAll(): void {
+  /** Reads everything again that is known here. */
+  refreshAll(): void {
+    this.rules.clear();
+    this.complaints.clear();
     for (const slot of this.slots.values()) this.dirty.add(slot);
     this.read();
   }
@@ -161,6 +190,16 @@ export class TopologyCache implements TopologyView {
   private read(): void {
     this.reading ??= this.readDirty().finally(() => {
       this.reading = null;
+      if (this.stopped) return;
+      // A packet may wait for what was never read. What only changed is read with what changes next.
+      if ([...this.dirty].some((slot) => slot.object === undefined)) this.read();
+      else this.cool();
+    });
+  }
+
+  private cool(): void {
+    this.cooling ??= this.scheduler.after(PACE_MS, () => {
+      this.cooling = null;
       if (this.dirty.size > 0 && !this.stopped) this.read();
     });
   }
@@ -168,6 +207,7 @@ export class TopologyCache implements TopologyView {
   private async readDirty(): Promise<void> {
     const batch = this.dirty;
     this.dirty = new Set();
+    this.users.begin();
     try {
       const results = await this.readSlots([...batch]);
       const filters = this.unreadFilters(results);
@@ -178,6 +218,8 @@ export class TopologyCache implements TopologyView {
       if (this.stopped) return;
       this.listener.problem("the topology could not be read; trying again when the store answers", error);
       this.readAgainLater(batch);
+    } finally {
+      this.users.end();
     }
   }
 
@@ -193,8 +235,10 @@ export class TopologyCache implements TopologyView {
     });
   }
 
-  private readSlots(slots: readonly Slot[]): Promise<{ slot: Slot; loaded: AnyLoaded }[]> {
-    return Promise.all(slots.map(async (slot) => ({ slot, loaded: await this.readSlot(slot) })));
+  /** @throws NsdbUnavailable */
+  private async readSlots(slots: readonly Slot[]): Promise<Read[]> {
+    const reads = await Promise.all(slots.map((slot) => this.readSlot(slot)));
+    return reads.filter((read) => read !== null);
   }
 
   /**
@@ -208,7 +252,7 @@ export class TopologyCache implements TopologyView {
       if (device === null || !("inFilter" in device)) continue;
       for (const id of [device.inFilter, device.outFilter]) {
         if (id === null || this.slots.has(`chain:${id}`)) continue;
-        const slot: Slot = { kind: "chain", id, object: undefined, paths: new Set() };
+        const slot: Slot = { kind: "chain", id, object: undefined };
         this.slots.set(`chain:${id}`, slot);
         slots.push(slot);
       }
@@ -216,36 +260,45 @@ export class TopologyCache implements TopologyView {
     return slots;
   }
 
-  private readSlot(slot: Slot): Promise<AnyLoaded> {
-    const reader = new TopologyReader(this.store);
-    switch (slot.kind) {
-      case "port":
-        return reader.port(slot.id as PortId);
-      case "bridge":
-        return reader.bridge(slot.id as BridgeId);
-      case "router":
-        return reader.router(slot.id as RouterId);
-      case "chain":
-        return reader.chain(slot.id as ChainId);
-      case "group":
-        return reader.group(slot.id);
+  /** Null: there is something that makes no sense. @throws NsdbUnavailable */
+  private async readSlot(slot: Slot): Promise<Read | null> {
+    const reader = new TopologyReader(this.store, this.rules, this.isUp, (error) => this.complain(error));
+    try {
+      return { slot, loaded: await read(reader, slot) };
+    } catch (error) {
+      if (this.stopped || isUnavailable(error)) throw error;
+      this.complain(error);
+      // It is read again when something that it depends on, the broken node included, changes.
+      this.follow(slot, new Set([...this.users.pathsOf(slot), ...reader.paths]));
+      return null;
     }
   }
 
-  private exchange(results: readonly { slot: Slot; loaded: AnyLoaded }[]): void {
+  private complain(error: unknown): void {
+    const what = String(error);
+    if (this.complaints.has(what)) return;
+    if (this.complaints.size >= MAX_COMPLAINTS) this.complaints.clear();
+    this.complaints.add(what);
+    this.listener.problem("a part of the topology cannot be read, and stays as it was last known", error);
+  }
+
+  private exchange(results: readonly Read[]): void {
     const before = new Map(this.chains);
     const emptyBefore = effectiveEmptiness((id) => before.get(id));
     const emptyAfter = effectiveEmptiness((id) => this.chains.get(id));
     const old = results.map(({ slot }) => slot.object);
-    const newlyArmed: { device: VirtualDevice; traces: ArmedTrace[] }[] = [];
+    const newlyArmed: { device: VirtualDevice; traces: readonly ArmedTrace[] }[] = [];
     const gone: RuleId[] = [];
     for (const { slot, loaded } of results) {
       this.follow(slot, loaded.paths);
       const previous = slot.object;
       slot.object = loaded.object;
       this.put(slot);
-      const armed = this.arm(slot, previous ?? null, loaded, gone);
-      if (armed !== null) newlyArmed.push(armed);
+      if (slot.kind === "chain" || slot.kind === "group") continue;
+      const device = slot.object as VirtualDevice | null;
+      const arming = this.armed.arm(slot.id, device, (previous ?? null) as VirtualDevice | null, loaded.traces);
+      gone.push(...arming.gone);
+      if (device !== null && arming.fresh.length > 0) newlyArmed.push({ device, traces: arming.fresh });
     }
     const tags = new Set<FlowTag>();
     results.forEach(({ slot }, i) => {
@@ -266,6 +319,7 @@ export class TopologyCache implements TopologyView {
     switch (slot.kind) {
       case "port":
         this.ports.set(slot.id, object as PortDevice | null);
+        this.portKeys.put(slot.id as PortId, object as PortDevice | null);
         break;
       case "bridge":
         this.bridges.set(slot.id, object as BridgeDevice | null);
@@ -279,43 +333,6 @@ export class TopologyCache implements TopologyView {
       case "group":
         this.groups.set(slot.id, object as ReadonlySet<number> | null);
     }
-  }
-
-  /** Gives the new device its traces; tells which of them are new to a device that was known before. */
-  private arm(
-    slot: Slot,
-    previous: Slot["object"] | null,
-    loaded: AnyLoaded,
-    gone: RuleId[],
-  ): { device: VirtualDevice; traces: ArmedTrace[] } | null {
-    if (slot.kind === "chain" || slot.kind === "group") return null;
-    const before = (previous as VirtualDevice | null)?.traces ?? null;
-    const known = new Map((this.allTraces.get(slot.id) ?? []).map((t) => [t.ruleId, t]));
-    const traces = loaded.traces;
-    const kept = new Set(traces.map((t) => t.ruleId));
-    for (const rule of known.keys()) {
-      if (kept.has(rule)) continue;
-      gone.push(rule);
-      this.exhausted.delete(rule);
-    }
-    if (traces.length > 0) this.allTraces.set(slot.id, traces);
-    else this.allTraces.delete(slot.id);
-    const device = slot.object as VirtualDevice | null | undefined;
-    if (device === null || device === undefined) return null;
-    // An enabling whose condition or limit was changed could match flows that it could not match before.
-    const fresh = traces.filter((t) => !asksTheSame(known.get(t.ruleId), t));
-    for (const t of fresh) this.exhausted.delete(t.ruleId);
-    const same = traces.length === known.size && traces.every((t) => isTheSame(known.get(t.ruleId), t));
-    device.traces = same ? before : this.index(traces);
-    return previous === undefined || previous === null || fresh.length === 0 ? null : { device, traces: fresh };
-  }
-
-  /** By device id: all armed traces, the exhausted ones too. */
-  private readonly allTraces = new Map<string, readonly ArmedTrace[]>();
-
-  private index(traces: readonly ArmedTrace[]): TraceIndex | null {
-    const live = traces.filter((t) => !this.exhausted.has(t.ruleId));
-    return live.length === 0 ? null : new TraceIndex(live);
   }
 
   private diff(slot: Slot, old: Slot["object"], before: IsEffectivelyEmpty, after: IsEffectivelyEmpty): FlowTag[] {
@@ -346,25 +363,21 @@ export class TopologyCache implements TopologyView {
   }
 
   private follow(slot: Slot, paths: ReadonlySet<string>): void {
-    for (const path of slot.paths) {
-      if (paths.has(path)) continue;
-      const users = this.usersOfPath.get(path);
-      users?.delete(slot);
-      if (users?.size === 0) this.usersOfPath.delete(path);
-    }
-    for (const path of paths) {
-      const users = this.usersOfPath.get(path);
-      if (users === undefined) this.usersOfPath.set(path, new Set([slot]));
-      else users.add(slot);
-    }
-    slot.paths = paths;
+    if (this.users.follow(slot, paths)) this.dirty.add(slot);
   }
 }
 
-function asksTheSame(a: ArmedTrace | undefined, b: ArmedTrace): boolean {
-  return a !== undefined && a.limit === b.limit && sameCondition(a.condition.source, b.condition.source);
-}
-
-function isTheSame(a: ArmedTrace | undefined, b: ArmedTrace): boolean {
-  return a !== undefined && a.chainId === b.chainId && asksTheSame(a, b);
+function read(reader: TopologyReader, slot: Slot): Promise<AnyLoaded> {
+  switch (slot.kind) {
+    case "port":
+      return reader.port(slot.id as PortId);
+    case "bridge":
+      return reader.bridge(slot.id as BridgeId);
+    case "router":
+      return reader.router(slot.id as RouterId);
+    case "chain":
+      return reader.chain(slot.id as ChainId);
+    case "group":
+      return reader.group(slot.id);
+  }
 }

@@ -1,4 +1,4 @@
-import type { BridgeId, ChainId, PortId, RouterId } from "#core/base";
+import type { BridgeId, ChainId, HostId, PortId, RouterId } from "#core/base";
 import {
   BRIDGE,
   CHAIN,
@@ -34,6 +34,7 @@ import {
   type RouterDevice,
   type RuleRecord,
 } from "#core/topology";
+import type { RuleCache } from "./rule-cache.ts";
 
 /** A device as read, with the traces armed on it (empty for chains and groups). */
 export interface Loaded<T> {
@@ -43,13 +44,23 @@ export interface Loaded<T> {
   readonly paths: ReadonlySet<string>;
 }
 
+/** Whether the port is up on the host that it is bound to; `said`: whether the store says so. */
+export type IsUp = (port: PortId, host: HostId, said: boolean) => boolean;
+
 /** One reading of one object: reads nodes, remembers which, compiles. */
 export class TopologyReader {
   readonly paths = new Set<string>();
   private readonly store: NsdbStore;
+  private readonly ruleCache: RuleCache;
+  private readonly isUp: IsUp;
+  private readonly unreadable: (error: unknown) => void;
 
-  constructor(store: NsdbStore) {
+  /** @param unreadable takes the error of a port that the device can do without. */
+  constructor(store: NsdbStore, ruleCache: RuleCache, isUp: IsUp, unreadable: (error: unknown) => void) {
     this.store = store;
+    this.ruleCache = ruleCache;
+    this.isUp = isUp;
+    this.unreadable = unreadable;
   }
 
   async port(id: PortId): Promise<Loaded<PortDevice>> {
@@ -73,9 +84,9 @@ export class TopologyReader {
   async bridge(id: BridgeId): Promise<Loaded<BridgeDevice>> {
     const record = await this.record(BRIDGE, id);
     if (record === null) return this.result<BridgeDevice>(null, []);
-    const ports = await this.records(PORT, await this.children(devicePortsPath("BRIDGE", id)));
+    const ports = await this.readablePorts(await this.children(devicePortsPath("BRIDGE", id)));
     const peerIds = ports.flatMap((p) => (p.peerId === null ? [] : [p.peerId]));
-    const peers = new Map<PortId, PortRecord>((await this.records(PORT, peerIds)).map((p) => [p.id, p]));
+    const peers = new Map<PortId, PortRecord>((await this.readablePorts(peerIds)).map((p) => [p.id, p]));
     return this.result(compileBridge(record, ports, peers), await this.tracesOf(id, record.inboundFilterId));
   }
 
@@ -85,7 +96,7 @@ export class TopologyReader {
     const routes = await this.records(ROUTE, await this.children(routerRoutesPath(id)));
     const hops = new Set(routes.flatMap((r) => (r.nextHopPort === null ? [] : [r.nextHopPort])));
     const usable = new Set<PortId>();
-    for (const port of await this.records(PORT, [...hops])) {
+    for (const port of await this.readablePorts([...hops])) {
       if (isUsableNextHop(port, await this.activeOn(port))) usable.add(port.id);
     }
     const device = compileRouter(record, routes, (port) => usable.has(port));
@@ -115,25 +126,42 @@ export class TopologyReader {
     const path = chainRulesPath(chain);
     const node = await this.node(path);
     if (node === null) return [];
-    return this.records(RULE, decode(readRuleList, node.data, path).ruleList);
+    const paths = decode(readRuleList, node.data, path).ruleList.map((id) => `${RULE.directory}/${id}`);
+    for (const rule of paths) this.paths.add(rule);
+    return this.ruleCache.records(paths);
   }
 
   private async activeOn(port: PortRecord): Promise<boolean> {
     if (port.hostId === null) return false;
-    return (await this.children(portActivePath(port.id))).includes(port.hostId);
+    return this.isUp(port.id, port.hostId, (await this.children(portActivePath(port.id))).includes(port.hostId));
   }
 
   private async record<T extends { readonly id: string }>(kind: Kind<T>, id: string): Promise<T | null> {
     return (await this.records(kind, [id]))[0] ?? null;
   }
 
-  /** Those of the ids that exist, in order. */
+  /** Those of the ids that exist, in order. @throws MidotraceError INTERNAL when one makes no sense. */
   private async records<T extends { readonly id: string }>(kind: Kind<T>, ids: readonly string[]): Promise<T[]> {
+    return (await this.nodesOf(kind, ids)).map((n) => decode(kind.read, n.data, n.path));
+  }
+
+  /** Of the other ports of a device: one that makes no sense counts as missing, and the device has the others. */
+  private async readablePorts(ids: readonly string[]): Promise<PortRecord[]> {
+    return (await this.nodesOf(PORT, ids)).flatMap((n) => {
+      try {
+        return [decode(PORT.read, n.data, n.path)];
+      } catch (error) {
+        this.unreadable(error);
+        return [];
+      }
+    });
+  }
+
+  private async nodesOf<T extends { readonly id: string }>(kind: Kind<T>, ids: readonly string[]): Promise<NsdbNode[]> {
     if (ids.length === 0) return [];
     const paths = ids.map((id) => `${kind.directory}/${id}`);
     for (const path of paths) this.paths.add(path);
-    const nodes = await this.store.getMany(paths);
-    return nodes.flatMap((n) => (n === null ? [] : [decode(kind.read, n.data, n.path)]));
+    return (await this.store.getMany(paths)).filter((n) => n !== null);
   }
 
   private async node(path: string): Promise<NsdbNode | null> {

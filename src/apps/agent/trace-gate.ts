@@ -2,21 +2,30 @@ import type { Clock, FlowTraceId, Random, RuleId } from "#core/base";
 import { type FlowMatch, FRAGMENT } from "#core/flows";
 import type { GateDecision, PacketContext, TraceGate } from "#core/simulation";
 import type { ArmedTrace } from "#core/topology";
-import { Recorder, TraceContext, traceKeyOf } from "#core/tracing";
+import { NO_JOURNAL, Recorder, TraceContext, type TraceJournal, traceKeyOf } from "#core/tracing";
 
 /** Without an installed entry a flow lives this long after its last packet. */
 export const FLOW_MEMORY_MS = 60_000;
 
-/** The counts of an enabling are kept this long after its rule was last seen. */
+/** The counts of an enabling are kept this long after its rule was last seen, and then for as long as the store has it. */
 const RETIRED_MEMORY_MS = 600_000;
+
+/** Traced flows that are remembered: beyond, the one traced first is forgotten, and would be counted and traced again. */
+const MAX_FLOWS = 100_000;
+
+/** That a flow without an entry still lives is noted in the journal no more often than this. */
+export const SEEN_EVERY_MS = 10_000;
 
 /** A flow that was traced under one enabling, as long as it lives. */
 export interface TracedFlow {
+  /** Under its rule. */
   readonly key: string;
   readonly rule: RuleId;
   /** Entries of the switch that serve it. */
   readonly cookies: Set<number>;
   lastPacketMs: number;
+  /** What the journal says of it: served by an entry, or last seen then (wall clock). */
+  journaled: "held" | number;
 }
 
 export interface TraceGateListener {
@@ -26,23 +35,60 @@ export interface TraceGateListener {
 
 /**
  * Decides which packets are traced: each flow once while it lives, up to the limit of each enabling. Counts are kept per
- * rule id (one per enabling), so nothing but disabling and enabling starts them anew.
+ * rule id (one per enabling), so nothing but disabling and enabling starts them anew. What must outlive this process is
+ * in the journal before the packet goes on.
  */
 export class AgentTraceGate implements TraceGate {
   private readonly clock: Clock;
   private readonly random: Random;
   private readonly listener: TraceGateListener;
+  private readonly journal: TraceJournal;
   private readonly used = new Map<RuleId, number>();
   private readonly retired = new Map<RuleId, number>();
   private readonly flows = new Map<string, TracedFlow>();
   private readonly byCookie = new Map<number, TracedFlow[]>();
   /** Traced flows that the packet under way belongs to; taken by `attach`. */
   private current: TracedFlow[] = [];
+  private readonly maxFlows: number;
 
-  constructor(clock: Clock, random: Random, listener: TraceGateListener) {
+  constructor(
+    clock: Clock,
+    random: Random,
+    listener: TraceGateListener,
+    journal: TraceJournal = NO_JOURNAL,
+    maxFlows = MAX_FLOWS,
+  ) {
+    this.maxFlows = maxFlows;
     this.clock = clock;
     this.random = random;
     this.listener = listener;
+    this.journal = journal;
+  }
+
+  /**
+   * Takes over from the run before: its counts, and the flows that lived when it ended. Those have time until
+   * `FLOW_MEMORY_MS` from now to show that they still do. Before the first packet.
+   */
+  restore(): void {
+    const { counts, flows } = this.journal.open();
+    const now = this.clock.monotonicMs();
+    for (const [rule, count] of counts) {
+      this.used.set(rule, count);
+      // Until its device is loaded nobody knows whether the enabling is still there.
+      this.retired.set(rule, now);
+    }
+    for (const { rule, key, lastSeenMs, held } of flows) {
+      const lived = held || this.clock.nowMs() - lastSeenMs < FLOW_MEMORY_MS + SEEN_EVERY_MS;
+      const flow: TracedFlow = {
+        key,
+        rule,
+        cookies: new Set(),
+        lastPacketMs: now,
+        journaled: held ? "held" : lastSeenMs,
+      };
+      if (lived) this.flows.set(nameOf(rule, key), flow);
+      else this.journal.ended(rule, key);
+    }
   }
 
   usedOf(rule: RuleId): number {
@@ -51,10 +97,12 @@ export class AgentTraceGate implements TraceGate {
 
   decide(trace: ArmedTrace, ctx: PacketContext): GateDecision {
     const now = this.clock.monotonicMs();
-    const key = `${trace.ruleId} ${ctx.startPort} ${conversation(ctx.original)}`;
-    const known = this.flows.get(key);
+    const key = `${ctx.startPort} ${conversation(ctx.original)}`;
+    const name = nameOf(trace.ruleId, key);
+    const known = this.flows.get(name);
     if (known !== undefined && (known.cookies.size > 0 || now - known.lastPacketMs < FLOW_MEMORY_MS)) {
       known.lastPacketMs = now;
+      if (known.cookies.size === 0) this.noteSeen(known);
       this.current.push(known);
       return "known";
     }
@@ -65,10 +113,13 @@ export class AgentTraceGate implements TraceGate {
     }
     this.used.set(trace.ruleId, used + 1);
     if (BigInt(used + 1) >= trace.limit) this.listener.exhausted(trace);
-    const flow: TracedFlow = { key, rule: trace.ruleId, cookies: new Set(), lastPacketMs: now };
-    this.flows.set(key, flow);
+    const atMs = this.clock.nowMs();
+    const flow: TracedFlow = { key, rule: trace.ruleId, cookies: new Set(), lastPacketMs: now, journaled: atMs };
+    this.makeRoom();
+    this.flows.set(name, flow);
+    this.journal.counted(flow.rule, used + 1, key, atMs);
     this.current.push(flow);
-    ctx.trace ??= new TraceContext(this.random.uuid() as FlowTraceId, new Recorder(this.clock.nowMs()));
+    ctx.trace ??= new TraceContext(this.random.uuid() as FlowTraceId, new Recorder(atMs));
     ctx.trace.requestIds.push(trace.requestId);
     return "trace";
   }
@@ -84,7 +135,12 @@ export class AgentTraceGate implements TraceGate {
   /** The packet's flow is served by an entry of the switch from now on. */
   attach(flows: readonly TracedFlow[], cookie: number): void {
     if (flows.length === 0) return;
-    for (const flow of flows) flow.cookies.add(cookie);
+    for (const flow of flows) {
+      flow.cookies.add(cookie);
+      if (flow.journaled === "held") continue;
+      flow.journaled = "held";
+      this.journal.held(flow.rule, flow.key);
+    }
     this.byCookie.set(cookie, [...flows]);
   }
 
@@ -97,18 +153,39 @@ export class AgentTraceGate implements TraceGate {
     for (const flow of flows) {
       flow.cookies.delete(cookie);
       if (flow.cookies.size > 0) continue;
-      if (ended) this.flows.delete(flow.key);
-      else flow.lastPacketMs = now;
+      if (ended) this.end(flow);
+      else {
+        flow.lastPacketMs = now;
+        this.noteSeen(flow);
+      }
     }
   }
 
-  /** Forgets flows that ended without an entry, and enablings that are over. */
+  /** Forgets flows that ended without an entry. */
   sweep(): void {
     const now = this.clock.monotonicMs();
-    for (const [rule, sinceMs] of this.retired) if (now - sinceMs >= RETIRED_MEMORY_MS) this.forget(rule);
-    for (const flow of this.flows.values()) {
-      if (flow.cookies.size === 0 && now - flow.lastPacketMs >= FLOW_MEMORY_MS) this.flows.delete(flow.key);
-    }
+    for (const flow of this.flows.values())
+      if (flow.cookies.size === 0 && now - flow.lastPacketMs >= FLOW_MEMORY_MS) this.end(flow);
+    this.journal.tend();
+  }
+
+  /** Enablings whose rules were not seen for long: the store knows whether they are over. */
+  overdue(): RuleId[] {
+    const now = this.clock.monotonicMs();
+    return [...this.retired].flatMap(([rule, sinceMs]) => (now - sinceMs >= RETIRED_MEMORY_MS ? [rule] : []));
+  }
+
+  /** The store still has the rule, though no packet of this host has met it: look again later. */
+  keep(rule: RuleId): void {
+    if (this.retired.has(rule)) this.retired.set(rule, this.clock.monotonicMs());
+  }
+
+  /** The store does not have the rule any more. */
+  forget(rule: RuleId): void {
+    if (!this.retired.delete(rule)) return;
+    this.used.delete(rule);
+    for (const [name, flow] of this.flows) if (flow.rule === rule) this.flows.delete(name);
+    this.journal.forgotten(rule);
   }
 
   /**
@@ -124,12 +201,29 @@ export class AgentTraceGate implements TraceGate {
     this.retired.delete(rule);
   }
 
-  private forget(rule: RuleId): void {
-    this.retired.delete(rule);
-    this.used.delete(rule);
-    for (const flow of this.flows.values()) if (flow.rule === rule) this.flows.delete(flow.key);
+  /** Flows that somebody makes up by the thousand, under a limit that does not end, must not fill the memory. */
+  private makeRoom(): void {
+    if (this.flows.size < this.maxFlows) return;
+    for (const oldest of this.flows.values()) return this.end(oldest);
+  }
+
+  private end(flow: TracedFlow): void {
+    const name = nameOf(flow.rule, flow.key);
+    // One that was forgotten before its entry was gone may have been traced anew.
+    if (this.flows.get(name) !== flow) return;
+    this.flows.delete(name);
+    this.journal.ended(flow.rule, flow.key);
+  }
+
+  private noteSeen(flow: TracedFlow): void {
+    const now = this.clock.nowMs();
+    if (flow.journaled !== "held" && Math.abs(now - flow.journaled) < SEEN_EVERY_MS) return;
+    flow.journaled = now;
+    this.journal.seen(flow.rule, flow.key, now);
   }
 }
+
+const nameOf = (rule: RuleId, key: string): string => `${rule} ${key}`;
 
 /**
  * One direction of one conversation: the 5-tuple (ICMP: the identifier in place of ports); without IP, the MACs. Later

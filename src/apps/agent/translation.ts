@@ -1,4 +1,14 @@
-import { ETHERTYPE, F, type FlowAction, type FlowMatch, type FlowTag, ofportTag, peerTag, UNTAGGED } from "#core/flows";
+import {
+  ETHERTYPE,
+  F,
+  type FlowAction,
+  type FlowMatch,
+  type FlowTag,
+  ofportTag,
+  peerTag,
+  TUNNEL_PORT_TAG,
+  UNTAGGED,
+} from "#core/flows";
 import type { VirtualOutput } from "#core/simulation";
 import type { PortDevice } from "#core/topology";
 
@@ -7,8 +17,12 @@ export type PhysicalOutput =
   /** `back`: out of the very port it came by. */
   | { readonly kind: "local"; readonly port: PortDevice; readonly ofport: number; readonly back: boolean }
   | { readonly kind: "remote"; readonly port: PortDevice; readonly hostId: string; readonly tunnelIp: number }
-  /** It cannot be sent: the interface is not here (any more), or there is no tunnel to the host. */
-  | { readonly kind: "lost"; readonly port: PortDevice; readonly because: "port-inactive" | "no-tunnel" };
+  /** It cannot be sent: the interface is not here (any more), there is no tunnel to the host, or it is too long for it. */
+  | {
+      readonly kind: "lost";
+      readonly port: PortDevice;
+      readonly because: "port-inactive" | "no-tunnel" | "too-big-for-tunnel";
+    };
 
 /** What the translation must know of this host. */
 export interface PhysicalView {
@@ -39,6 +53,7 @@ export function translate(
   const result: Translation = { actions: [], outputs: [], tags: [] };
   const now = original.clone();
   let set = 0;
+  if (outputs.some(({ port }) => port.hostId !== view.hostId)) result.tags.push(TUNNEL_PORT_TAG);
   for (const output of outputs) {
     const physical = locateOutput(output.port, view, original.inPort, result.tags);
     result.outputs.push(physical);

@@ -3,22 +3,18 @@ import type { Datapath, PacketIn } from "#core/datapath";
 import {
   completeMask,
   F,
-  type FlowAction,
   FLOW_STATE_KEY,
   type FlowMask,
-  type FlowMatch,
   FlowMatch as Match,
   isInstallable,
   isTracedKey,
   ofportTag,
-  parseFlowMatch,
-  runActions,
   withTraceBit,
 } from "#core/flows";
 import { formatIpv4 } from "#core/packets";
 import { type GeneratedPacket, neighbourKey, Simulation, type Wait } from "#core/simulation";
 import type { PortDevice } from "#core/topology";
-import { type DropReason, encodeTraceState, packetToken, traceKeyOf, type Verdict } from "#core/tracing";
+import { type DropReason, type Verdict } from "#core/tracing";
 import type { ArpBroker } from "./arp-broker.ts";
 import type { Bindings } from "./bindings.ts";
 import { type AgentCounters, countVerdict } from "./counters.ts";
@@ -27,11 +23,15 @@ import { type FlowRegistry, LIFETIME } from "./flow-registry.ts";
 import { PacketJob } from "./job.ts";
 import type { LearnedTables } from "./learned-tables.ts";
 import type { Peers } from "./peers.ts";
-import { type FlowNote, ingressSegment, recordPhysical, type Reporter, type SentCopy } from "./segments.ts";
+import { type FlowNote, ingressSegment, recordPhysical, type Reporter } from "./segments.ts";
 import type { TopologyCache } from "./topology-cache.ts";
 import type { AgentTraceGate } from "./trace-gate.ts";
 import type { TraceOutput } from "./trace-output.ts";
+import { sendTraceState } from "./state-sender.ts";
+import { TooBig, type TooBigPacket } from "./too-big.ts";
+import { TokenBuckets } from "./token-buckets.ts";
 import { type PhysicalOutput, type PhysicalView, translate, type Translation } from "./translation.ts";
+import { isRemote, sendCopies, type WireCopy, wireCopies } from "./wire-copies.ts";
 import { WAIT_LIMIT_MS, type Waiting, WaitingRoom } from "./waiting-room.ts";
 
 export interface WorkflowParts {
@@ -53,6 +53,12 @@ export interface WorkflowParts {
   readonly problem: (message: string, error: unknown) => void;
 }
 
+/** Jobs that are kept for packets to come. */
+const MAX_IDLE_JOBS = 64;
+/** ICMP errors that routers send on account of one port, at once and per second (RFC 1812 §4.3.2.8); then a flow drops. */
+const ERRORS = { BURST: 100, PER_SECOND: 100 } as const;
+const NO_PACKETS: readonly GeneratedPacket[] = [];
+
 /** A packet that has waited this often is going in circles. */
 const MAX_WAITS = 100;
 
@@ -64,13 +70,18 @@ export class PacketWorkflow {
   private readonly p: WorkflowParts;
   private readonly simulation: Simulation;
   readonly room: WaitingRoom<PacketJob>;
+  /** Jobs whose packets are through. */
+  private readonly idleJobs: PacketJob[] = [];
+  private readonly errors: TokenBuckets;
   private readonly physical: PhysicalView;
+  private readonly tooBig: TooBig;
 
   constructor(
     parts: WorkflowParts,
     makeRoom: (gaveUp: (w: Waiting<PacketJob>, because: "time" | "room") => void) => WaitingRoom<PacketJob>,
   ) {
     this.p = parts;
+    this.errors = new TokenBuckets(parts.clock, ERRORS.BURST, ERRORS.PER_SECOND);
     this.simulation = new Simulation(parts.topology, parts.learned, parts.gate);
     this.room = makeRoom((waiting, because) => this.gaveUp(waiting, because));
     const { bindings, peers } = parts;
@@ -82,6 +93,7 @@ export class PacketWorkflow {
         return bindings.tunnelOfport;
       },
     };
+    this.tooBig = new TooBig(parts.clock, parts.datapath, this.physical, parts.counters);
   }
 
   packetIn(packet: PacketIn): void {
@@ -98,8 +110,7 @@ export class PacketWorkflow {
       this.dropUnbound(packet);
       return;
     }
-    const job = new PacketJob(this.p.topology, this.p.nextCookie(), packet.inPort);
-    job.begin(packet.frame, port, false, this.p.clock.nowMs());
+    const job = this.job().begin(this.p.nextCookie(), packet.inPort, packet.frame, port, false, this.p.clock.nowMs());
     job.ctx.interfaceName = bindings.interfaceAt(packet.inPort);
     counters.simulated++;
     this.run(job);
@@ -109,8 +120,7 @@ export class PacketWorkflow {
   generated(packet: GeneratedPacket, depth: number): void {
     // A generated packet may cause another (an ARP request for its own next hop), but not for ever.
     if (depth > MAX_GENERATED_DEPTH) return;
-    const job = new PacketJob(this.p.topology, this.p.nextCookie(), 0);
-    job.begin(packet.frame, packet.port, true, this.p.clock.nowMs());
+    const job = this.job().begin(this.p.nextCookie(), 0, packet.frame, packet.port, true, this.p.clock.nowMs());
     job.ctx.cause = packet.cause;
     job.depth = depth;
     this.p.counters.generated++;
@@ -127,6 +137,10 @@ export class PacketWorkflow {
       waiting.job.waited({ for: arp ? "arp" : "topology", what, waitedMs });
       this.run(waiting.job);
     }
+  }
+
+  private job(): PacketJob {
+    return this.idleJobs.pop() ?? new PacketJob(this.p.topology);
   }
 
   private run(job: PacketJob): void {
@@ -197,24 +211,30 @@ export class PacketWorkflow {
     const { datapath } = this.p;
     this.learn(job);
     const plain = translate(ctx.original, ctx.outputs, this.physical, (port) => port.tunnelKey);
-    const [verdict, reason] = this.outcome(job, plain);
+    const big = this.tooBig.handle(ctx, plain);
+    const real = big?.local ?? plain;
+    const [verdict, reason] = this.outcome(job, real, big);
     countVerdict(this.p.counters, verdict, reason);
     const note = ctx.generated ? GENERATED_NOTE : this.install(job, plain, verdict);
     if (ctx.trace === null) {
-      if (plain.actions.length > 0) datapath.packetOut(ctx.frame, plain.actions, job.inPort);
-    } else this.sendTraced(job, plain, note, verdict, reason);
-    const packets = ctx.generatedPackets.splice(0);
-    for (const packet of packets) this.generated(packet, job.depth + 1);
+      if (real.actions.length > 0) datapath.packetOut(ctx.frame, real.actions, job.inPort);
+      if (big !== null) this.sendCopies(job, big.copies, (key) => key);
+    } else this.sendTraced(job, real, big, note, verdict, reason);
+    const { depth } = job;
+    const packets = ctx.generatedPackets.length === 0 ? NO_PACKETS : ctx.generatedPackets.splice(0);
+    if (this.idleJobs.length < MAX_IDLE_JOBS) this.idleJobs.push(job);
+    for (const packet of packets) this.generated(packet, depth + 1);
   }
 
   /** The simulation's verdict, corrected by what this host can really send. */
-  private outcome(job: PacketJob, t: Translation): [Verdict, DropReason | null] {
+  private outcome(job: PacketJob, t: Translation, big: TooBigPacket | null): [Verdict, DropReason | null] {
     const { verdict, dropReason } = job.ctx;
     if (t.outputs.length === 0) return [verdict, dropReason];
     const lost = t.outputs.filter((o) => o.kind === "lost");
     if (lost.length === 0) return [verdict, null];
     if (lost.length < t.outputs.length) return [verdict, null];
-    return ["dropped", (lost[0] as Extract<PhysicalOutput, { kind: "lost" }>).because];
+    const { because } = lost[0] as Extract<PhysicalOutput, { kind: "lost" }>;
+    return [big?.told === true ? "rejected" : "dropped", because];
   }
 
   private install(job: PacketJob, t: Translation, verdict: Verdict): FlowNote {
@@ -229,17 +249,23 @@ export class PacketWorkflow {
           : "the decision depends on fields no switch can match";
       return noFlow(because);
     }
+    // An ICMP error is only for the packet that caused it: a flow would answer nobody.
+    if (ctx.shortLived && ctx.generatedPackets.length > 0 && this.errors.take(ctx.startPort))
+      return noFlow("a router answered with an ICMP error, and the next such packet is to be answered too");
     const error = ctx.shortLived || (t.actions.length === 0 && t.outputs.length > 0);
     const idleTimeoutMs = error ? 0 : LIFETIME.FLOW_IDLE_MS;
     const hardTimeoutMs = error ? LIFETIME.ERROR_HARD_MS : 0;
     this.p.counters.flowsInstalled++;
     this.p.gate.attach(job.tracedFlows, job.cookie);
+    const { tags } = ctx;
+    for (const tag of t.tags) tags.push(tag);
+    tags.push(ofportTag(job.inPort));
     this.p.flows.install({
       cookie: job.cookie,
       match: ctx.original,
       mask,
       actions: t.actions,
-      tags: [...ctx.tags, ...t.tags, ofportTag(job.inPort)],
+      tags,
       startPort: ctx.startPort,
       idleTimeoutMs,
       hardTimeoutMs,
@@ -247,24 +273,35 @@ export class PacketWorkflow {
     return { mask, actions: t.actions, idleTimeoutMs, hardTimeoutMs, because: "for the packets that follow" };
   }
 
+  private sendCopies(job: PacketJob, copies: readonly WireCopy[], wireKey: (key: number) => number): void {
+    const { datapath, bindings } = this.p;
+    sendCopies(datapath, copies, bindings.tunnelOfport, job.inPort, (copy) => wireKey(copy.to.port.tunnelKey));
+  }
+
   /** Sends the packet itself with the trace bit, its state ahead of it, and reports this host's part. */
   private sendTraced(
     job: PacketJob,
-    plain: Translation,
+    t: Translation,
+    big: TooBigPacket | null,
     note: FlowNote,
     verdict: Verdict,
     reason: DropReason | null,
   ): void {
     const { ctx } = job;
-    const { datapath, counters, who, peers, output } = this.p;
-    const trace = ctx.trace;
+    const { datapath, counters, who, peers, output, bindings } = this.p;
+    const { trace } = ctx;
     if (trace === null) return;
     counters.traced++;
-    const traced = translate(ctx.original, ctx.outputs, this.physical, (port) => withTraceBit(port.tunnelKey));
-    const sent = plain.outputs.some((o) => o.kind === "remote") ? this.sendState(job, plain) : [];
+    const { tunnelOfport } = bindings;
+    const remote = t.outputs.some(isRemote);
+    const copies = big?.copies ?? (remote ? wireCopies(ctx.frame, t, tunnelOfport) : []);
+    const sent = copies.length > 0 ? sendTraceState(this.p, trace, copies, tunnelOfport) : [];
+    const traced =
+      big?.local ?? translate(ctx.original, ctx.outputs, this.physical, (port) => withTraceBit(port.tunnelKey));
     if (traced.actions.length > 0) datapath.packetOut(ctx.frame, traced.actions, job.inPort);
+    if (big !== null) this.sendCopies(job, copies, withTraceBit);
     trace.recorder.atMs = this.p.clock.nowMs();
-    const outputs = plain.outputs.map((o) => ({
+    const outputs = t.outputs.map((o) => ({
       port: o.port,
       kind: o.kind,
       ofport: o.kind === "local" ? o.ofport : 0,
@@ -275,66 +312,6 @@ export class PacketWorkflow {
     );
     const segment = ingressSegment(who, job, note, verdict, reason, sent);
     if (segment !== null) output.push(segment);
-  }
-
-  /**
-   * The state messages, immediately before the packet: one per host and distinct bytes (copies of a flood can leave with
-   * different headers), naming the tunnel keys of the copies that host gets.
-   */
-  private sendState(job: PacketJob, plain: Translation): SentCopy[] {
-    const { ctx } = job;
-    const { datapath, counters, who, peers, bindings } = this.p;
-    const tunnelOfport = bindings.tunnelOfport;
-    const trace = ctx.trace;
-    if (trace === null || tunnelOfport === null) return [];
-    const copies: { port: PortDevice; hostId: string; tunnelIp: number; frame: Uint8Array; token: string }[] = [];
-    const remotes = plain.outputs.filter((o) => o.kind === "remote");
-    let next = 0;
-    runActions(ctx.frame, plain.actions, (port, frame) => {
-      if (port !== tunnelOfport) return;
-      const remote = remotes[next++];
-      if (remote === undefined) return;
-      const { port: device, hostId, tunnelIp } = remote;
-      copies.push({ port: device, hostId, tunnelIp, frame, token: packetToken(frame) });
-    });
-    const groups = new Map<string, typeof copies>();
-    for (const copy of copies) {
-      const group = `${copy.hostId} ${copy.token}`;
-      groups.set(group, [...(groups.get(group) ?? []), copy]);
-    }
-    const sent: SentCopy[] = [];
-    for (const group of groups.values()) {
-      const first = group[0] as (typeof copies)[number];
-      const header: FlowMatch = new Match();
-      parseFlowMatch(first.frame, header);
-      const messages = encodeTraceState({
-        senderHostId: who.hostId,
-        flowTraceId: trace.flowTraceId,
-        requestIds: trace.requestIds,
-        token: first.token,
-        tunnelKeys: group.map((c) => c.port.tunnelKey),
-        key: traceKeyOf(header),
-      });
-      for (const message of messages) {
-        const actions: FlowAction[] = [
-          { kind: "set-tunnel", key: FLOW_STATE_KEY, dst: first.tunnelIp },
-          { kind: "output", port: tunnelOfport },
-        ];
-        datapath.packetOut(message, actions, 0);
-        counters.stateSent++;
-      }
-      group.forEach((copy, i) => {
-        sent.push({
-          port: copy.port,
-          hostId: copy.hostId,
-          hostName: peers.nameOf(copy.hostId),
-          tunnelIp: copy.tunnelIp,
-          token: copy.token,
-          messages: i === 0 ? messages.length : 0,
-        });
-      });
-    }
-    return sent;
   }
 
   private dropUnbound(packet: PacketIn): void {

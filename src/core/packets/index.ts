@@ -1,11 +1,13 @@
 export * from "./addresses.ts";
 export * from "./arp.ts";
 export * from "./build.ts";
+export * from "./build-icmpv6.ts";
 export * from "./capture.ts";
 export * from "./captured.ts";
 export * from "./checksum.ts";
 export * from "./describe.ts";
 export * from "./ethernet.ts";
+export { fragmentIpv4 } from "./fragment.ts";
 export * from "./frame.ts";
 export * from "./icmp.ts";
 export * from "./icmpv6.ts";

@@ -9,6 +9,8 @@ export interface VirtualOutput {
   readonly header: FlowMatch;
   /** Fields that have to be set even where this packet already has the value (F.* bits). */
   readonly rewritten: number;
+  /** The port by which this copy entered the first router on its way; null: it met none. */
+  readonly routedBy: PortDevice | null;
 }
 
 /** The bridge saw a source MAC on a port: to be learned once, after the simulation. */
@@ -105,6 +107,8 @@ export class PacketContext extends EvaluationContext {
 
   // Of the pass under way.
   recorder: Recorder | null = null;
+  /** As `VirtualOutput.routedBy`, of the branch under way. */
+  routedBy: PortDevice | null = null;
   traversals = 0;
   /** Over all branches of floods. */
   portsEntered = 0;
@@ -175,6 +179,7 @@ export class PacketContext extends EvaluationContext {
     this.arpLearns.length = 0;
     this.generatedPackets.length = 0;
     this.narrow = false;
+    this.routedBy = null;
     this.traversals = 0;
     this.portsEntered = 0;
     this.restart = false;

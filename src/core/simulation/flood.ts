@@ -12,6 +12,7 @@ interface Branch {
   readonly inPort: PortDevice | null;
   readonly rewritten: number;
   readonly traversals: number;
+  readonly routedBy: PortDevice | null;
 }
 
 /**
@@ -47,6 +48,7 @@ export function flood(sim: Simulation, bridge: BridgeDevice, inPort: PortDevice)
     inPort: ctx.inPort,
     rewritten: ctx.rewritten,
     traversals: ctx.traversals,
+    routedBy: ctx.routedBy,
   };
   const flooding = targets.length > 1;
   for (let i = 0; i < targets.length; i++) {
@@ -63,13 +65,14 @@ function rejoin(sim: Simulation, branch: Branch): void {
   const ctx = sim.ctx;
   const last = ctx.outputs.length === 0 ? null : ctx.outputs[ctx.outputs.length - 1];
   if (last !== null && last !== undefined && last.header === ctx.match) {
-    ctx.outputs[ctx.outputs.length - 1] = { port: last.port, header: ctx.match.clone(), rewritten: last.rewritten };
+    ctx.outputs[ctx.outputs.length - 1] = { ...last, header: ctx.match.clone() };
   }
   ctx.match.copyFrom(branch.header);
   ctx.inPort = branch.inPort;
   ctx.outPort = null;
   ctx.rewritten = branch.rewritten;
   ctx.traversals = branch.traversals;
+  ctx.routedBy = branch.routedBy;
 }
 
 /** Adds the port to the targets if it can take the frame; false when the port is not loaded. */

@@ -91,16 +91,23 @@ function asReceived(frame: Uint8Array, m: FlowMatch): Uint8Array {
 function suppressed(m: FlowMatch, inPort: PortDevice): string | null {
   if (m.etherType !== ETHERTYPE.IPV4) return "the packet is not IPv4";
   if (inPort.address === 0) return "the router port has no address to send from";
+  const because = whyNoIcmpError(m);
+  if (because !== null) return because;
+  const hostMask = ~prefixMask(inPort.prefixLength) >>> 0;
+  const inNetwork = ((m.nwDst ^ inPort.address) & ~hostMask) === 0;
+  if (inPort.prefixLength < 31 && inNetwork && (m.nwDst & hostMask) >>> 0 === hostMask)
+    return "the packet is for the network's broadcast address";
+  return null;
+}
+
+/** What forbids an ICMP error about an IPv4 packet, whoever would send it (RFC 1812 §4.3.2.7); null: nothing. */
+export function whyNoIcmpError(m: FlowMatch): string | null {
   if (m.fragment === FRAGMENT.LATER) return "the packet is a later fragment";
   if (m.nwProto === 1 && m.tpSrc !== 8 && m.tpSrc !== 0) return "the packet is itself an ICMP message other than echo";
   if (isMulticastMac(m.ethDst)) return "the packet came by a group MAC address";
   if (isMulticastIpv4(m.nwDst)) return "the packet is for a multicast address";
   if (m.nwSrc === 0 || m.nwSrc === IPV4_BROADCAST || m.nwDst === IPV4_BROADCAST || isMulticastIpv4(m.nwSrc))
     return "the packet has no single sender, or is a broadcast";
-  const hostMask = ~prefixMask(inPort.prefixLength) >>> 0;
-  const inNetwork = ((m.nwDst ^ inPort.address) & ~hostMask) === 0;
-  if (inPort.prefixLength < 31 && inNetwork && (m.nwDst & hostMask) >>> 0 === hostMask)
-    return "the packet is for the network's broadcast address";
   return null;
 }
 

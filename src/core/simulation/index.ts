@@ -1,4 +1,5 @@
 export * from "./context.ts";
 export * from "./flow-state.ts";
-export { ICMP } from "./icmp.ts";
+export { deviceRef } from "./explain.ts";
+export { ICMP, whyNoIcmpError } from "./icmp.ts";
 export { MAX_TRAVERSALS, Simulation } from "./simulation.ts";

@@ -208,6 +208,7 @@ function forward(sim: Simulation, router: RouterDevice, inPort: PortDevice, chos
   m.ethSrc = out.mac;
   m.ethDst = mac;
   ctx.rewritten |= F.EthSrc | F.EthDst;
+  ctx.routedBy ??= inPort;
   if (ctx.recorder !== null && before !== null) {
     ctx.recorder.push({
       kind: "rewrite",

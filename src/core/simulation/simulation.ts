@@ -148,7 +148,7 @@ export class Simulation {
       return;
     }
     const header = ctx.outputs.length === 0 ? ctx.match : ctx.match.clone();
-    ctx.outputs.push({ port, header, rewritten: ctx.rewritten });
+    ctx.outputs.push({ port, header, rewritten: ctx.rewritten, routedBy: ctx.routedBy });
     ctx.verdict = ctx.outputs.length === 1 ? "delivered" : "flooded";
     ctx.dropReason = null;
   }

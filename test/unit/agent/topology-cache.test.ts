@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { EmbeddedNsdb, type EmbeddedSession } from "#adapters/nsdb-embedded";
+import { type ChainId, type PortId, SeededRandom, type TenantId } from "#core/base";
+import { BRIDGE, Nsdb, type NsdbNode, type NsdbStore, PORT, RULE } from "#core/nsdb";
+import { TopologyCache } from "../../../src/apps/agent/topology-cache.ts";
+import { VirtualTime } from "../../support/virtual-time.ts";
+
+const T = "t" as TenantId;
+
+let server: EmbeddedNsdb;
+let session: EmbeddedSession;
+let tool: EmbeddedSession;
+let nsdb: Nsdb;
+let time: VirtualTime;
+let cache: TopologyCache;
+/** Called with each answer of the store before the cache gets it. */
+let answered: (paths: readonly string[]) => Promise<void>;
+let problems: string[];
+
+beforeEach(async () => {
+  server = new EmbeddedNsdb("memory:");
+  await server.start();
+  session = server.session();
+  await session.start();
+  tool = server.session();
+  await tool.start();
+  time = new VirtualTime();
+  nsdb = new Nsdb(tool, new SeededRandom(1), time);
+  await nsdb.initialize();
+  answered = async () => {};
+  problems = [];
+  const store = {
+    get: async (path: string): Promise<NsdbNode | null> => {
+      const answer = await session.get(path);
+      await answered([path]);
+      return answer;
+    },
+    getMany: async (paths: readonly string[]): Promise<(NsdbNode | null)[]> => {
+      const answer = await session.getMany(paths);
+      await answered(paths);
+      return answer;
+    },
+    children: async (path: string): Promise<string[]> => {
+      const answer = await session.children(path);
+      await answered([`${path}/*`]);
+      return answer;
+    },
+    watch: session.watch.bind(session),
+  } as unknown as NsdbStore;
+  cache = new TopologyCache(store, time, (_port, _host, said) => said, {
+    invalidate: () => {},
+    armed: () => {},
+    disarmed: () => {},
+    loaded: () => {},
+    problem: (message, error) => void problems.push(`${message}: ${String(error)}`),
+  });
+  await cache.start();
+});
+
+afterEach(async () => {
+  cache.stop();
+  await server.stop();
+});
+
+/** Does it once, right behind the first answer to a question that holds the path. */
+function behindTheAnswer(path: string, work: () => Promise<unknown>): void {
+  let done = false;
+  answered = async (paths) => {
+    if (done || !paths.includes(path)) return;
+    done = true;
+    await work();
+  };
+}
+
+test("a change behind the answer to the first reading of a device is not missed", async () => {
+  const bridge = await nsdb.bridges.create({ name: "before", tenantId: T });
+  const port = await nsdb.ports.createOnBridge(bridge.id, {});
+  const path = `${BRIDGE.directory}/${bridge.id}`;
+  behindTheAnswer(path, () => nsdb.bridges.update(bridge.id, { name: "after" }));
+  cache.load("bridge", bridge.id);
+  await time.advance(1_000);
+  assert.equal(cache.bridge(bridge.id)?.name, "after");
+
+  behindTheAnswer(`${PORT.directory}/${port.id}`, () => nsdb.ports.update(port.id, { adminStateUp: false }));
+  cache.load("port", port.id);
+  await time.advance(1_000);
+  assert.equal(cache.port(port.id)?.adminUp, false);
+});
+
+test("a chain that a device has just got is not missed changing while the device is read", async () => {
+  const bridge = await nsdb.bridges.create({ name: "b", tenantId: T });
+  cache.load("bridge", bridge.id);
+  await time.advance(100);
+  const first = await nsdb.traces.create({
+    name: "1",
+    deviceType: "BRIDGE",
+    deviceId: bridge.id,
+    condition: { nwProto: 6 },
+    limit: 1n,
+    enabled: false,
+  });
+  const second = await nsdb.traces.create({
+    name: "2",
+    deviceType: "BRIDGE",
+    deviceId: bridge.id,
+    condition: { nwProto: 17 },
+    limit: 1n,
+    enabled: false,
+  });
+  let done = false;
+  answered = async (paths) => {
+    if (done || !paths.some((p) => p.endsWith("/rules"))) return;
+    done = true;
+    await nsdb.traces.enable(second.id);
+  };
+  await nsdb.traces.enable(first.id);
+  await time.advance(1_000);
+  assert.equal(done, true);
+  assert.equal(cache.armedCount, 2);
+});
+
+test("a node that cannot be read keeps nothing but its own device as it was, and is read when it is repaired", async () => {
+  const [good, bad] = [
+    await nsdb.bridges.create({ name: "good", tenantId: T }),
+    await nsdb.bridges.create({ name: "bad", tenantId: T }),
+  ];
+  for (const { id } of [good, bad]) cache.load("bridge", id);
+  await time.advance(1_000);
+  const path = `${BRIDGE.directory}/${bad.id}`;
+  const whole = (await tool.get(path))?.data as string;
+  await tool.commit([{ op: "set", path, data: "rubbish" }]);
+  await nsdb.bridges.update(good.id, { name: "better" });
+  await time.advance(1_000);
+  assert.equal(cache.bridge(good.id)?.name, "better");
+  assert.equal(cache.bridge(bad.id)?.name, "bad", "as it was last known");
+  assert.match(problems.join("\n"), new RegExp(`malformed data at ${path}`));
+
+  // After a gap everything is read together.
+  await nsdb.bridges.update(good.id, { name: "best" });
+  cache.refreshAll();
+  await time.advance(1_000);
+  assert.equal(cache.bridge(good.id)?.name, "best");
+
+  const said = problems.length;
+  await time.advance(60_000);
+  assert.ok(problems.length - said <= 2, `${problems.length - said} complaints in a minute`);
+  await tool.commit([{ op: "set", path, data: whole.replace('"bad"', '"repaired"') }]);
+  await time.advance(2_000);
+  assert.equal(cache.bridge(bad.id)?.name, "repaired");
+});
+
+test("a device with a port that cannot be read has its other ports; a broken rule lets nothing else be forgotten", async () => {
+  const bridge = await nsdb.bridges.create({ name: "b", tenantId: T });
+  const host = (await nsdb.hosts.create({ name: "h" })).id;
+  const zone = await nsdb.tunnelZones.create({ name: "tz", type: "vxlan" });
+  await nsdb.tunnelZones.addMember({ tunnelZoneId: zone.id, hostId: host, ipAddress: "192.0.2.1" });
+  const ports: PortId[] = [];
+  for (let i = 0; i < 3; i++) {
+    const { id } = await nsdb.ports.createOnBridge(bridge.id, {});
+    await nsdb.ports.bind({ portId: id, hostId: host, interfaceName: `eth${i}` });
+    ports.push(id);
+  }
+  await tool.commit([{ op: "set", path: `${PORT.directory}/${ports[1]}`, data: "{}" }]);
+  const chain: ChainId = (await nsdb.chains.create({ name: "c", tenantId: T })).id;
+  const rule = await nsdb.rules.create(chain, { type: "drop", condition: { nwProto: 6 }, meterName: null });
+  cache.load("bridge", bridge.id);
+  cache.load("chain", chain);
+  await time.advance(1_000);
+  assert.deepEqual(new Set(cache.bridge(bridge.id)?.exteriorPorts), new Set([ports[0], ports[2]]));
+  assert.ok(cache.chain(chain));
+  const before = cache.chain(chain);
+  await tool.commit([{ op: "set", path: `${RULE.directory}/${rule.id}`, data: "" }]);
+  await time.advance(1_000);
+  assert.equal(cache.chain(chain), before, "a filter is not let go because one of its rules is broken");
+});
