@@ -1,20 +1,32 @@
-import type { AddressInfo } from "node:net";
-import { type Cancel, type Clock, type Lifecycle, type Random, type Scheduler } from "#core/base";
-import { Nsdb, type NsdbSessionState, type NsdbStore, type NsdbWatch } from "#core/nsdb";
+import type { OperationId } from "#core/api-contract";
+import type { Cancel, Clock, Lifecycle, Random, Scheduler } from "#core/base";
+import { Nsdb, type NsdbStore } from "#core/nsdb";
 import type { TraceStore, Viewer } from "#core/tracing";
-import type { FastifyInstance } from "fastify";
+import type { AliveHosts } from "./alive-hosts.ts";
 import type { ApiLog } from "./call.ts";
+import { Collector } from "./collector.ts";
 import { allHandlers } from "./handlers/index.ts";
 import { buildHttp } from "./http.ts";
-import { requireLoopback } from "./listen.ts";
+import { type ListenAddress, requireLoopback } from "./listen.ts";
+import { Listener } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
+import { StoreLife } from "./store-life.ts";
 import { OpenStreams } from "./streams.ts";
 import { TraceWatch } from "./trace-watch.ts";
 
 export interface ApiServerOptions {
-  /** Started before the server and stopped after it, by whoever made it. */
+  /** Started before the server and stopped after it, by whoever made it; but see `startStore`. */
   readonly store: NsdbStore;
+  /**
+   * Starts the store, which may take as long as it likes: the server listens meanwhile, and says that it waits. Called again
+   * while it fails because the store is away. Default: the store is started.
+   */
+  readonly startStore?: () => Promise<void>;
+  /** What the store waits for, in its own words, where it can say. */
+  readonly storeProblem?: () => string | null;
   readonly traceStore: TraceStore;
+  /** Kept up to date by the server, for a trace store that wants to know which hosts are down. */
+  readonly aliveHosts?: AliveHosts;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly random: Random;
@@ -22,6 +34,13 @@ export interface ApiServerOptions {
   readonly host: string;
   /** 0: any free one; `url` says which. */
   readonly port: number;
+  /** A second address, where agents deliver and nothing else is served. */
+  readonly collect?: ListenAddress;
+  /**
+   * Where agents reach this server, told to them through the store. A function is given the addresses that the server has
+   * got. Default: nothing is told.
+   */
+  readonly advertise?: string | ((listening: { readonly url: string; readonly collectUrl: string | null }) => string);
   /** Listen on other than loopback addresses although everybody is an administrator. Default false. */
   readonly insecure?: boolean;
   /** Version of the program. */
@@ -35,6 +54,8 @@ const DEFAULT_STREAM_QUEUE = 1_000;
 const SETTLE_MS = 1_000;
 /** Everybody, while there is no authentication. */
 const ADMIN: Viewer = { admin: true, tenantId: "" };
+/** What the collector's own address serves. */
+const COLLECTOR_ONLY: ReadonlySet<OperationId> = new Set<OperationId>(["deliverSegments", "getHealth", "getReadiness"]);
 
 /** Usable where a Lifecycle is asked for; says where the server listens to who wants to know. */
 export type Started = void & { readonly url: string };
@@ -44,34 +65,58 @@ export class ApiServer implements Lifecycle {
   private readonly options: ApiServerOptions;
   private readonly streams = new OpenStreams();
   private readonly metrics = new Metrics();
-  private app: FastifyInstance | null = null;
-  private watch: NsdbWatch | null = null;
+  private readonly collector: Collector;
+  private readonly collectorId: string;
+  private readonly nsdb: Nsdb;
+  private readonly life: StoreLife;
+  private readonly listeners: Listener[] = [];
   private settling: Cancel | null = null;
-  private session: NsdbSessionState = "connected";
-  private listensAt = "";
+  private stopping = false;
 
   constructor(options: ApiServerOptions) {
     this.options = options;
+    const { store, traceStore, scheduler, random, clock, log } = options;
+    this.collector = new Collector(traceStore, log);
+    this.collectorId = random.uuid();
+    this.nsdb = new Nsdb(store, random, clock);
+    this.life = new StoreLife({
+      store,
+      startStore: options.startStore ?? null,
+      nsdb: this.nsdb,
+      watchers: [
+        { prefix: "/traces", watcher: new TraceWatch(store, traceStore, this.streams, log) },
+        ...(options.aliveHosts === undefined ? [] : [{ prefix: "/hosts", watcher: options.aliveHosts }]),
+      ],
+      scheduler,
+      log,
+      problem: options.storeProblem ?? (() => null),
+      collector: () => this.advertised(),
+    });
   }
 
   /** "http://127.0.0.1:8181"; empty before start. */
   get url(): string {
-    return this.listensAt;
+    return this.listeners[0]?.url ?? "";
   }
 
-  /** @throws MidotraceError USAGE for an address that is not loopback without `insecure`; STORE_UNAVAILABLE. */
+  /** Where agents alone are served; null when there is no such address. */
+  get collectUrl(): string | null {
+    return this.listeners[1]?.url ?? null;
+  }
+
+  /**
+   * Listens, also when the store is away: `/readyz` says so, and what needs the store is answered 503 until it is there.
+   * @throws MidotraceError USAGE for an address that is not loopback without `insecure`, or a URL that cannot be advertised;
+   *   the error of the network when an address cannot be had; what is wrong with the store and will not pass.
+   */
   async start(): Promise<Started> {
-    const { store, traceStore, clock, scheduler, random, log, host, port } = this.options;
+    const { host, port, collect, scheduler, log, traceStore, clock, random } = this.options;
     requireLoopback(host, this.options.insecure === true);
-    const nsdb = new Nsdb(store, random, clock);
-    await nsdb.initialize();
-    store.onSession((state) => {
-      this.session = state;
-    });
-    this.watch = await store.watch("/traces", new TraceWatch(store, traceStore, this.streams, log));
+    this.stopping = false;
     const handlers = allHandlers({
-      nsdb,
+      nsdb: this.nsdb,
       traceStore,
+      collector: this.collector,
       clock,
       scheduler,
       random,
@@ -84,36 +129,60 @@ export class ApiServer implements Lifecycle {
           streams: this.streams.size,
           evicted: traceStore.evicted,
           ready: this.waitingFor().length === 0,
+          segments: this.collector.counters,
         }),
     });
-    const app = buildHttp({
+    const http = {
       handlers,
       identify: () => ADMIN,
-      origin: () => this.listensAt,
-      onAnswer: (operation, status) => this.metrics.count(operation, status),
-      onDefect: (error) => log.error("a request failed", { error: error.stack ?? error.message, cause: error.cause }),
-    });
-    this.app = app;
-    await app.listen({ host, port });
-    const address = app.server.address() as AddressInfo;
-    const shown = address.family === "IPv6" ? `[${address.address}]` : address.address;
-    this.listensAt = `http://${shown}:${address.port}`;
-    this.settle();
-    log.info(`listening on ${this.listensAt}`);
-    return { url: this.listensAt } as Started;
+      origin: () => this.url,
+      onAnswer: (operation: OperationId | null, status: number) => this.metrics.count(operation, status),
+      onDefect: (error: Error) =>
+        log.error("a request failed", { error: error.stack ?? error.message, cause: error.cause }),
+    };
+    try {
+      await this.listen(new Listener(buildHttp(http), scheduler), { host, port });
+      if (collect !== undefined)
+        await this.listen(new Listener(buildHttp({ ...http, only: COLLECTOR_ONLY }), scheduler), collect);
+      this.advertised();
+      await this.life.start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    // Told to stop meanwhile: nothing more is begun.
+    if (!this.stopping) this.settle();
+    return { url: this.url } as Started;
   }
 
+  /** Requests under way are answered, streams are told the end; agents are told before that this collector is gone. */
   async stop(): Promise<void> {
+    this.stopping = true;
     this.settling?.cancel();
-    this.watch?.close();
-    this.watch = null;
+    await this.life.stop();
     this.streams.end(null, "shutdown");
-    await this.app?.close();
-    this.app = null;
+    await Promise.all(this.listeners.map((listener) => listener.close()));
+    this.listeners.length = 0;
+  }
+
+  private async listen(listener: Listener, { host, port }: ListenAddress): Promise<void> {
+    // First in the list, so that `stop` finds it whatever happens.
+    this.listeners.push(listener);
+    await listener.open(host, port);
+    this.options.log.info(`listening on ${listener.url}`);
+  }
+
+  private advertised(): { readonly id: string; readonly url: string } | null {
+    const { advertise } = this.options;
+    if (advertise === undefined || this.url === "") return null;
+    const url = typeof advertise === "string" ? advertise : advertise({ url: this.url, collectUrl: this.collectUrl });
+    return { id: this.collectorId, url };
   }
 
   private waitingFor(): string[] {
-    return this.session === "connected" ? [] : [`the network state database (session ${this.session})`];
+    if (this.stopping) return ["nothing any more: the server is stopping"];
+    const problem = this.life.waitingFor();
+    return problem === null ? [] : [problem];
   }
 
   private settle(): void {

@@ -2,6 +2,7 @@ import type { Clock, MidotraceError, Random, Scheduler } from "#core/base";
 import type { Body, Links, OperationId, Params, Query, RouteOf } from "#core/api-contract";
 import type { Nsdb } from "#core/nsdb";
 import type { TraceStore, Viewer } from "#core/tracing";
+import type { Collector } from "./collector.ts";
 
 /** One line of the server's log. `info`: for who runs it; `error`: a defect of ours. */
 export interface ApiLog {
@@ -13,6 +14,7 @@ export interface ApiLog {
 export interface Deps {
   readonly nsdb: Nsdb;
   readonly traceStore: TraceStore;
+  readonly collector: Collector;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly random: Random;

@@ -5,13 +5,19 @@ export interface ErrorReply {
   readonly status: number;
   readonly media: string;
   readonly body: string;
+  /** Seconds after which it may go better (RFC 9110 §10.2.3). */
+  readonly retryAfterS?: number;
 }
+
+/** A store that lost its leader has another one by then. */
+const STORE_RETRY_S = 2;
 
 /** The one form that every failure takes on the wire. */
 export function errorReply(code: ErrorCode, message: string, violations: readonly Violation[] = []): ErrorReply {
   const { status } = ERRORS[code];
   const body = { message, code: status, error: code, ...(violations.length === 0 ? {} : { violations }) };
-  return { status, media: ERROR_MEDIA, body: stringifyExactJson(body) };
+  const reply = { status, media: ERROR_MEDIA, body: stringifyExactJson(body) };
+  return code === "STORE_UNAVAILABLE" ? { ...reply, retryAfterS: STORE_RETRY_S } : reply;
 }
 
 /** What a thrown value looks like to the client; of a defect only that there is one. */

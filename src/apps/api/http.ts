@@ -33,13 +33,16 @@ export interface HttpOptions {
   readonly onAnswer: (operation: OperationId | null, status: number) => void;
   /** A defect: what the client is not told. */
   readonly onDefect: (error: Error) => void;
+  /** Serve these and nothing else. Default: everything. */
+  readonly only?: ReadonlySet<OperationId>;
 }
 
 /** The HTTP side of the contract: every route is served, everything else is 404 or 405, and nothing but the contract decides. */
 export function buildHttp(options: HttpOptions): FastifyInstance {
   const app = fastify({
     bodyLimit: MAX_BODY_BYTES,
-    forceCloseConnections: true,
+    // Whoever closes it ends the connections, when their requests are answered.
+    forceCloseConnections: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
     frameworkErrors: (error, _request, reply) => void send(reply, replyFor(error)),
   });
@@ -60,12 +63,15 @@ export function buildHttp(options: HttpOptions): FastifyInstance {
     if (known.code === "INTERNAL") options.onDefect(known);
     return send(reply, replyFor(known));
   });
-  app.setNotFoundHandler(notFound);
-  for (const [operation, route] of allRoutes()) {
+  const routes = allRoutes().filter(([operation]) => options.only?.has(operation) ?? true);
+  const paths = pathsOf(routes.map(([, route]) => route));
+  app.setNotFoundHandler((request, reply) => notFound(paths, request, reply));
+  for (const [operation, route] of routes) {
     app.route({
       method: route.method,
       url: route.path.replaceAll(/\{(\w+)\}/g, ":$1"),
-      config: { operation },
+      config: { operation, endless: route.answer.kind === "events" },
+      bodyLimit: route.body?.maxBytes ?? MAX_BODY_BYTES,
       handler: (request, reply) => serve(options, operation, route, request, reply),
     });
   }
@@ -148,18 +154,26 @@ function stream(
 const bytes = (text: string): Buffer => Buffer.from(text);
 
 function send(reply: FastifyReply, error: ErrorReply): FastifyReply {
+  if (error.retryAfterS !== undefined) reply.header("retry-after", String(error.retryAfterS));
   return reply.code(error.status).header("content-type", error.media).send(bytes(error.body));
 }
 
-const PATHS = [...Map.groupBy(allRoutes(), ([, route]) => route.path)].map(([path, routes]) => ({
-  test: new RegExp(`^${path.replaceAll(".", "\\.").replaceAll(/\{\w+\}/g, "[^/]+")}/?$`),
-  methods: routes.map(([, route]) => route.method),
-}));
+interface ServedPath {
+  readonly test: RegExp;
+  readonly methods: readonly string[];
+}
+
+function pathsOf(routes: readonly Route[]): readonly ServedPath[] {
+  return [...Map.groupBy(routes, (route) => route.path)].map(([path, same]) => ({
+    test: new RegExp(`^${path.replaceAll(".", "\\.").replaceAll(/\{\w+\}/g, "[^/]+")}/?$`),
+    methods: same.map((route) => route.method),
+  }));
+}
 
 /** 405 with Allow where the path is one of ours; else 404 that names what is not known. */
-function notFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+function notFound(paths: readonly ServedPath[], request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const path = request.url.split("?", 1)[0] ?? "";
-  const methods = PATHS.filter((p) => p.test.test(path)).flatMap((p) => p.methods);
+  const methods = paths.filter((p) => p.test.test(path)).flatMap((p) => p.methods);
   if (methods.length === 0)
     return send(reply, errorReply("NOT_FOUND", `nothing is served at ${decodeURIComponentSafely(path)}`));
   const allow = [...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");

@@ -2,11 +2,13 @@
  * The REST API: the contract of #core/api-contract served by Fastify.
  *
  *     api-server.ts  life of the server     http.ts, request.ts, http-error.ts  HTTP     handlers/  one function per route
+ *     store-life.ts, trace-watch.ts  what ties it to the store     collector.ts  what agents deliver     listener.ts  an address
  *     event-stream.ts, streams.ts  server-sent events     simulate.ts  packets that nobody sent     main.ts  composition
  */
 export { ApiServer, type ApiServerOptions, type Started } from "./api-server.ts";
 export { EventStream, type EventStreamOptions, HEARTBEAT_MS } from "./event-stream.ts";
 export type { ApiLog, StreamSink } from "./call.ts";
 export { isLoopback, type ListenAddress, parseListen, requireLoopback } from "./listen.ts";
-export { apiCommand, composeApi, openStore } from "./main.ts";
-export { API_OPTIONS } from "./options.ts";
+export { apiCommand, composeApi } from "./main.ts";
+export { advertisedUrl } from "./advertise.ts";
+export { API_OPTIONS, type ApiOptionValues } from "./options.ts";

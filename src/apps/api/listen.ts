@@ -11,10 +11,11 @@ export function isLoopback(host: string): boolean {
  * A server that asks nobody who they are listens where only this machine can reach it.
  * @throws MidotraceError USAGE for any other address, unless told that it is wanted.
  */
-export function requireLoopback(host: string, insecure: boolean): void {
+export function requireLoopback(host: string, insecure: boolean, option: "listen" | "collect" = "listen"): void {
   if (insecure || isLoopback(host)) return;
+  const risk = { listen: "would be an administrator", collect: "could deliver made-up traces" }[option];
   throw new MidotraceError(
     "USAGE",
-    `--listen ${host}: nobody is asked for a password, so everybody who reaches it would be an administrator; if that is wanted, say --insecure too`,
+    `--${option} ${host}: nobody is asked for a password, so everybody who reaches it ${risk}; if that is wanted, say --insecure too`,
   );
 }

@@ -1,12 +1,21 @@
-import { openEmbeddedStore } from "#adapters/nsdb-embedded";
-import { systemClock, systemRandom, systemScheduler } from "#adapters/platform";
+import { networkInterfaces } from "node:os";
+import { openStoreWithStatus } from "#adapters/nsdb-open";
+import {
+  jsonLog,
+  type ProcessLog,
+  StateDirectory,
+  systemClock,
+  systemRandom,
+  systemScheduler,
+} from "#adapters/platform";
 import { MemoryTraceStore } from "#adapters/trace-store-memory";
 import { command, untilStopped, usage } from "#apps/cli/options";
 import type { Lifecycle } from "#core/base";
-import type { NsdbStore } from "#core/nsdb";
+import { collectorUrl, guardIdentity, type GuardOptions } from "#core/nsdb";
+import { advertisedUrl } from "./advertise.ts";
+import { AliveHosts } from "./alive-hosts.ts";
 import { ApiServer } from "./api-server.ts";
-import type { ApiLog } from "./call.ts";
-import { parseListen, requireLoopback } from "./listen.ts";
+import { isLoopback, type ListenAddress, parseListen, requireLoopback } from "./listen.ts";
 import { API_OPTIONS, type ApiOptionValues } from "./options.ts";
 
 export const apiCommand = command({
@@ -14,7 +23,10 @@ export const apiCommand = command({
   summary: "run the REST API over a store",
   positionals: [],
   options: API_OPTIONS,
-  examples: ["midotrace api --store file:./lab-data --listen 127.0.0.1:8181"],
+  examples: [
+    "midotrace api --store file:./lab-data --listen 127.0.0.1:8181",
+    "midotrace api --store zookeeper://10.0.0.1:2181,10.0.0.2:2181/midonet/v1 --collect 10.0.0.1:8182 --insecure",
+  ],
   async run({ options, io }) {
     const api = composeApi(options, io.version);
     await api.start();
@@ -25,42 +37,73 @@ export const apiCommand = command({
   },
 });
 
-/** @throws MidotraceError USAGE for a URL that no store of this release has. */
-export function openStore(url: string): NsdbStore {
-  if (url.startsWith("zookeeper:"))
-    throw usage("zookeeper:// stores come with the next release: use memory: or file:DIR");
-  return openEmbeddedStore(url);
-}
+const stderrLog = jsonLog(systemClock, "info", (line) => void process.stderr.write(line));
 
 /**
- * The API server of a command line, with everything it needs; `start` starts the store, then the server.
+ * The API server of a command line, with everything it needs. `start` resolves when the server listens: a store elsewhere
+ * may come later, or again; one in this process is there, or `start` fails.
  * @throws MidotraceError USAGE
  */
-export function composeApi(options: ApiOptionValues, version: string): Lifecycle & { readonly server: ApiServer } {
+export function composeApi(
+  options: ApiOptionValues,
+  version: string,
+  log: ProcessLog = stderrLog,
+): Lifecycle & { readonly server: ApiServer } {
   if (options.auth !== "none") throw usage(`--auth ${options.auth} comes with the next release: use none`);
   const { host, port } = parseListen(options.listen);
   requireLoopback(host, options.insecure);
-  const store = openStore(options.store);
+  const collect = options.collect === null ? {} : { collect: parseListen(options.collect) };
+  if (collect.collect !== undefined) requireLoopback(collect.collect.host, options.insecure, "collect");
+  const parts = { clock: systemClock, scheduler: systemScheduler, random: systemRandom };
+  const opened = openStoreWithStatus(options.store, { ...parts, log });
+  // Another store at the same address, or an emptied one, must not be taken for this one and filled anew.
+  const guarded = opened.remote
+    ? guardIdentity(opened.store, { scheduler: systemScheduler, ...memoryOf(options, log) })
+    : null;
+  const store = guarded ?? opened.store;
+  const explicit = options.advertise === null ? null : collectorUrl(options.advertise);
+  const advertise = (listening: { readonly url: string; readonly collectUrl: string | null }): string =>
+    explicit ?? advertisedUrl(listening.collectUrl ?? listening.url, Object.values(networkInterfaces()).flat());
+  if (opened.remote) {
+    // Before anything listens: where it would have to guess, it refuses.
+    const url = advertise({ url: urlOf({ host, port }), collectUrl: collect.collect ? urlOf(collect.collect) : null });
+    if (isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, "")))
+      log("warn", "agents on other hosts cannot deliver traces here: say --collect ADDRESS:PORT or --advertise URL", {
+        url,
+      });
+  }
+  const apiLog = {
+    info: (message: string, fields?: object) => log("info", message, { ...fields }),
+    error: (message: string, fields?: object) => log("error", message, { ...fields }),
+  };
+  const aliveHosts = new AliveHosts(store, apiLog);
   const server = new ApiServer({
+    ...parts,
     store,
-    traceStore: new MemoryTraceStore({ clock: systemClock }),
-    clock: systemClock,
-    scheduler: systemScheduler,
-    random: systemRandom,
-    log: stderrLog,
+    traceStore: new MemoryTraceStore({ clock: systemClock, hostDown: (id) => aliveHosts.isDown(id) }),
+    aliveHosts,
+    log: apiLog,
     host,
     port,
+    ...collect,
     insecure: options.insecure,
     version,
+    // Agents are told only where there can be any.
+    ...(opened.remote
+      ? {
+          advertise,
+          startStore: () => store.start(),
+          storeProblem: () => opened.waitingFor() ?? guarded?.problem() ?? null,
+        }
+      : {}),
   });
   return {
     server,
     start: async () => {
-      await store.start();
+      if (!opened.remote) await store.start();
       try {
         await server.start();
       } catch (error) {
-        await server.stop();
         await store.stop();
         throw error;
       }
@@ -72,9 +115,20 @@ export function composeApi(options: ApiOptionValues, version: string): Lifecycle
   };
 }
 
-const line = (level: string, message: string, fields: object = {}): void =>
-  console.error(JSON.stringify({ level, message, ...fields }));
-const stderrLog: ApiLog = {
-  info: (message, fields) => line("info", message, fields),
-  error: (message, fields) => line("error", message, fields),
-};
+/** What is kept of the store's identity over restarts; nothing without --data. */
+function memoryOf(options: ApiOptionValues, log: ProcessLog): Pick<GuardOptions, "expected" | "learned"> {
+  if (options.data === null) return {};
+  const state = new StateDirectory(options.data, "--data");
+  return {
+    expected: state.storeIdentity(options.store),
+    learned: (id) => {
+      try {
+        state.rememberStore(options.store, id);
+      } catch (error) {
+        log("warn", "the identity of the store could not be remembered", { error });
+      }
+    },
+  };
+}
+
+const urlOf = ({ host, port }: ListenAddress): string => `http://${host.includes(":") ? `[${host}]` : host}:${port}`;

@@ -1,4 +1,5 @@
 import type { OperationId } from "#core/api-contract";
+import type { CollectorCounters } from "./collector.ts";
 
 /** Counters of this server in Prometheus' text format 0.0.4. */
 export class Metrics {
@@ -10,7 +11,13 @@ export class Metrics {
   }
 
   /** @param gauges values that are read at this moment. */
-  text(gauges: { readonly streams: number; readonly evicted: number; readonly ready: boolean }): string {
+  text(gauges: {
+    readonly streams: number;
+    readonly evicted: number;
+    readonly ready: boolean;
+    readonly segments: Readonly<CollectorCounters>;
+  }): string {
+    const { accepted, duplicates, refused, lost } = gauges.segments;
     const lines = [
       "# HELP midotrace_api_requests_total Requests answered, by operation and status.",
       "# TYPE midotrace_api_requests_total counter",
@@ -21,6 +28,14 @@ export class Metrics {
       "# HELP midotrace_api_flow_traces_evicted_total Flow traces thrown out to make room.",
       "# TYPE midotrace_api_flow_traces_evicted_total counter",
       `midotrace_api_flow_traces_evicted_total ${gauges.evicted}`,
+      "# HELP midotrace_api_trace_segments_total Trace segments that agents delivered, by what became of them.",
+      "# TYPE midotrace_api_trace_segments_total counter",
+      `midotrace_api_trace_segments_total{result="accepted"} ${accepted}`,
+      `midotrace_api_trace_segments_total{result="duplicate"} ${duplicates}`,
+      `midotrace_api_trace_segments_total{result="refused"} ${refused}`,
+      "# HELP midotrace_api_trace_segments_lost_total Trace segments that agents said will never come.",
+      "# TYPE midotrace_api_trace_segments_lost_total counter",
+      `midotrace_api_trace_segments_lost_total ${lost}`,
       "# HELP midotrace_api_ready Whether the server can serve.",
       "# TYPE midotrace_api_ready gauge",
       `midotrace_api_ready ${gauges.ready ? 1 : 0}`,

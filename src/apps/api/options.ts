@@ -7,7 +7,7 @@ export const API_OPTIONS = {
     placeholder: "URL",
     default: "memory:",
     description:
-      "the store with the virtual network: memory: or file:DIR (zookeeper://HOSTS/PATH is not in this release)",
+      "the store with the virtual network: memory:, file:DIR, or zookeeper://HOST:PORT,HOST:PORT/PATH, which agents elsewhere use too",
   },
   listen: {
     kind: "text",
@@ -15,11 +15,32 @@ export const API_OPTIONS = {
     default: "127.0.0.1:8181",
     description: "where the API listens; port 0 takes any free one",
   },
+  collect: {
+    kind: "text",
+    placeholder: "ADDRESS:PORT",
+    default: null,
+    description:
+      "a second address where agents deliver trace segments and nothing else is served: one that only hosts can reach, as nobody is asked for a password there",
+  },
+  advertise: {
+    kind: "text",
+    placeholder: "URL",
+    default: null,
+    description: "where agents reach this server, if not at the address of --collect or else --listen",
+  },
+  data: {
+    kind: "text",
+    placeholder: "DIR",
+    default: null,
+    description:
+      "keep what must outlive a restart in this directory: which store this server belongs to, so that a wiped one is not taken for it",
+  },
   auth: { kind: "text", placeholder: "KIND", default: "none", description: "who may ask: none, which is everybody" },
   insecure: {
     kind: "flag",
     default: false,
-    description: "let others reach the API with --auth none, where everybody is an administrator",
+    description:
+      "let others reach --listen and --collect although nobody is asked for a password: whoever reaches the API is its administrator",
   },
 } as const satisfies OptionTable;
 

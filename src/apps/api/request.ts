@@ -1,4 +1,4 @@
-import { BASE_PATH, Links, parseExactJson, type Route } from "#core/api-contract";
+import { BASE_PATH, Links, parseExactJson, parsePlainJson, pathText, type Route } from "#core/api-contract";
 import { acceptsBody, JSON_MEDIA, negotiate } from "#core/api-contract";
 import { isUuid, MidotraceError } from "#core/base";
 import type { FastifyRequest } from "fastify";
@@ -47,7 +47,8 @@ export function bodyOf(request: FastifyRequest, route: Route): unknown {
   if (!acceptsBody(contentType, accepted))
     throw new MidotraceError("UNSUPPORTED_MEDIA_TYPE", `${contentType} is not one of ${route.body.media.join(", ")}`);
   const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array(0);
-  return check(route.body.schema, parseExactJson(decodeUtf8(bytes)), "the body");
+  const parse = route.body.plainNumbers === true ? parsePlainJson : parseExactJson;
+  return check(route.body.schema, parse(decodeUtf8(bytes)), "the body");
 }
 
 /** @throws MidotraceError NOT_ACCEPTABLE. @returns the media type to answer with. */
@@ -74,9 +75,4 @@ function check(schema: z.ZodType, value: unknown, what: string): unknown {
   const violations = parsed.error.issues.map(({ path, message }) => ({ property: pathText(path), message }));
   const text = violations.map((v) => (v.property === "" ? v.message : `${v.property}: ${v.message}`)).join("; ");
   throw new MidotraceError("VALIDATION", `${what} is not valid: ${text}`, violations);
-}
-
-/** `natTargets[0].portFrom` */
-function pathText(path: readonly PropertyKey[]): string {
-  return path.map((p, i) => (typeof p === "number" ? `[${p}]` : `${i === 0 ? "" : "."}${String(p)}`)).join("");
 }

@@ -10,6 +10,8 @@ export class TraceWatch implements NsdbWatcher {
   private readonly traceStore: TraceStore;
   private readonly streams: OpenStreams;
   private readonly log: ApiLog;
+  /** Requests that are there, as far as is known. */
+  private readonly known = new Set<string>();
 
   constructor(store: NsdbStore, traceStore: TraceStore, streams: OpenStreams, log: ApiLog) {
     this.store = store;
@@ -21,25 +23,35 @@ export class TraceWatch implements NsdbWatcher {
   events(events: readonly NsdbEvent[]): void {
     for (const { kind, path } of events) {
       const [, id, ...below] = pathElements(path);
-      if (kind === "deleted" && id !== undefined && below.length === 0) this.gone(id);
+      if (id === undefined || below.length > 0) continue;
+      if (kind === "deleted") this.gone(id);
+      else this.known.add(id);
     }
   }
 
-  /** After a gap nobody says what was deleted: the streams that are open are looked at. */
+  /** Which requests there are now. After the watch is set. @throws NsdbUnavailable */
+  async begin(): Promise<void> {
+    await this.lookAgain();
+  }
+
+  /** After a gap nobody says what was deleted: those that are not there any more were. */
   resync(): void {
-    void this.lookAgain();
+    this.lookAgain().catch((error: unknown) => {
+      // The connection broke again: the next one says `resync` again.
+      this.log.info("trace requests could not be listed", { error: String(error) });
+    });
   }
 
   private async lookAgain(): Promise<void> {
-    try {
-      const there = new Set(await this.store.children("/traces"));
-      for (const id of this.streams.traceIds()) if (!there.has(id)) this.gone(id);
-    } catch (error) {
-      this.log.info("trace requests could not be listed", { error: String(error) });
-    }
+    // What is made while the list is on its way may not be on it, and is not gone.
+    const before = [...this.known, ...this.streams.traceIds()];
+    const there = new Set(await this.store.children("/traces"));
+    for (const id of before) if (!there.has(id)) this.gone(id);
+    for (const id of there) this.known.add(id);
   }
 
   private gone(id: string): void {
+    this.known.delete(id);
     this.traceStore.forgetRequest(id as TraceRequestId);
     this.streams.end(id, "deleted");
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { composeApi, parseListen, requireLoopback } from "#apps/api";
+import { advertisedUrl, type ApiOptionValues, composeApi, parseListen, requireLoopback } from "#apps/api";
 import { allRoutes, BASE_PATH, errorsOf, openApiDocument } from "#core/api-contract";
 import { ERRORS } from "#core/base";
 import { at } from "../../integration/api-support.ts";
@@ -48,18 +48,28 @@ describe("the rooms", () => {
 });
 
 describe("midotrace api", () => {
-  const values = { store: "memory:", listen: "127.0.0.1:0", auth: "none", insecure: false };
+  const values: ApiOptionValues = {
+    store: "memory:",
+    listen: "127.0.0.1:0",
+    collect: null,
+    data: null,
+    advertise: null,
+    auth: "none",
+    insecure: false,
+  };
 
   it("says what it does not take", () => {
-    const refused = (wrong: Partial<typeof values>, message: RegExp): void => {
+    const refused = (wrong: Partial<ApiOptionValues>, message: RegExp): void => {
       assert.throws(() => composeApi({ ...values, ...wrong }, "0"), { code: "USAGE", message });
     };
     refused({ listen: "here" }, /--listen is ADDRESS:PORT/);
     refused({ listen: "h:99999" }, /--listen is ADDRESS:PORT/);
     refused({ listen: "0.0.0.0:0" }, /--insecure/);
     refused({ auth: "static:x" }, /next release/);
-    refused({ store: "zookeeper://h:2181/midonet/v1" }, /next release/);
-    refused({ store: "ftp:x" }, /ftp/);
+    refused({ store: "ftp:x" }, /ftp:x.*zookeeper:/);
+    refused({ store: "zookeeper://h:2181" }, /zookeeper/i);
+    refused({ collect: "there" }, /ADDRESS:PORT/);
+    refused({ advertise: "h:80" }, /http:\/\/HOST:PORT/);
   });
 
   it("is told its own version", async () => {
@@ -100,5 +110,48 @@ describe("where a server listens", () => {
       assert.doesNotThrow(() => requireLoopback(host, true));
     }
     for (const host of ["127.0.0.1", "127.8.9.10", "::1", "localhost"]) requireLoopback(host, false);
+  });
+});
+
+describe("what agents are told of where to deliver", () => {
+  const own = (address: string, more: object = {}) => ({ address, family: "IPv4", internal: false, ...more });
+  const loopback = own("127.0.0.1", { internal: true });
+  const v6 = own("fe80::1", { family: "IPv6" });
+
+  it("is the address that the server listens at", () => {
+    for (const url of ["http://192.0.2.1:8181", "http://[2001:db8::1]:1", "http://127.0.0.1:8181"])
+      assert.equal(advertisedUrl(url, []), url);
+  });
+
+  it("is the machine's one address where the server listens at all of them, and else must be said", () => {
+    for (const any of ["http://0.0.0.0:8181", "http://[::]:8181"]) {
+      assert.equal(advertisedUrl(any, [loopback, v6, own("192.0.2.7"), undefined]), "http://192.0.2.7:8181");
+      const refused = { code: "USAGE", message: /--advertise/ };
+      assert.throws(() => advertisedUrl(any, [loopback, v6]), refused);
+      assert.throws(() => advertisedUrl(any, [own("192.0.2.7"), own("198.51.100.7")]), refused);
+    }
+  });
+
+  it("is looked at before anything starts, and said to be of no use where it is", () => {
+    const store = "zookeeper://127.0.0.1:1/midonet/v1";
+    const base: ApiOptionValues = {
+      store,
+      listen: "127.0.0.1:8181",
+      collect: null,
+      data: null,
+      advertise: null,
+      auth: "none",
+      insecure: false,
+    };
+    const warnings = (options: Partial<ApiOptionValues>): string[] => {
+      const lines: string[] = [];
+      composeApi({ ...base, ...options }, "0", (level, message) => void lines.push(`${level} ${message}`));
+      return lines;
+    };
+    assert.match(warnings({}).join(), /^warn agents on other hosts cannot deliver traces here: say --collect/);
+    assert.deepEqual(warnings({ collect: "192.0.2.1:8182", insecure: true }), []);
+    assert.throws(() => warnings({ collect: "192.0.2.1:8182" }), /--collect 192\.0\.2\.1: nobody is asked.*--insecure/);
+    assert.deepEqual(warnings({ advertise: "https://api.example/proxy/" }), []);
+    assert.deepEqual(warnings({ store: "memory:" }), []);
   });
 });

@@ -3,6 +3,7 @@ import { deviceHandlers } from "./devices.ts";
 import { filterHandlers } from "./filters.ts";
 import { groupHandlers } from "./groups.ts";
 import { hostHandlers } from "./hosts.ts";
+import { segmentHandlers } from "./segments.ts";
 import { systemHandlers } from "./system.ts";
 import { traceHandlers } from "./traces.ts";
 
@@ -15,5 +16,6 @@ export function allHandlers(deps: Deps): Handlers {
     ...filterHandlers(deps),
     ...hostHandlers(deps),
     ...groupHandlers(deps),
+    ...segmentHandlers(deps),
   };
 }
