@@ -9,12 +9,25 @@ export interface CommandEntry {
 
 /** In the order of the overview. */
 export async function commandIndex(): Promise<readonly CommandEntry[]> {
-  const { clientCommands } = await import("#apps/cli/client");
+  const [{ clientCommands }, { storeCommands }] = await Promise.all([
+    import("#apps/cli/client"),
+    import("#apps/cli/store"),
+  ]);
   return [
     {
       name: "lab",
       summary: "a whole cluster on this machine: API, agents, VMs and their traffic",
       load: async () => (await import("#apps/lab")).labCommand,
+    },
+    {
+      name: "lab exec",
+      summary: "a command in a VM of the lab on Open vSwitch",
+      load: async () => (await import("#apps/lab")).labExecCommand,
+    },
+    {
+      name: "lab clean",
+      summary: "remove what crashed labs on Open vSwitch left behind",
+      load: async () => (await import("#apps/lab")).labCleanCommand,
     },
     {
       name: "api",
@@ -23,9 +36,14 @@ export async function commandIndex(): Promise<readonly CommandEntry[]> {
     },
     {
       name: "agent",
-      summary: "a host's agent as a process of its own (not in this release)",
-      load: async () => (await import("./agent-command.ts")).agentCommand,
+      summary: "a host's agent: drives Open vSwitch, simulates packets, traces flows",
+      load: async () => (await import("#apps/agent")).agentCommand,
     },
-    ...clientCommands.map((c) => ({ name: c.name, summary: c.summary, load: async () => c })),
+    {
+      name: "agent doctor",
+      summary: "check what this host's agent stands on, and say what to do",
+      load: async () => (await import("#apps/agent")).agentDoctorCommand,
+    },
+    ...[...clientCommands, ...storeCommands].map((c) => ({ name: c.name, summary: c.summary, load: async () => c })),
   ];
 }

@@ -20,17 +20,23 @@ function wantsColours(env: NodeJS.ProcessEnv): boolean {
 }
 
 const stop = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
     // The second time the user means it.
     if (stop.signal.aborted) process.exit(1);
     stop.abort();
   });
 }
-// `midotrace … | head`: the reader is gone, and that is no failure of ours.
+const readerIsGone = (error: NodeJS.ErrnoException): boolean => error.code === "EPIPE" || error.code === "EIO";
+// `midotrace … | head`, or the terminal is gone: nobody reads any more, which is no failure of ours. What runs ends in order
+// (a lab removes what it made).
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  if (!readerIsGone(error)) throw error;
+  stop.abort();
+});
+// A daemon whose log is not taken any more goes on with its work.
+process.stderr.on("error", (error: NodeJS.ErrnoException) => {
+  if (!readerIsGone(error)) throw error;
 });
 
 const io: Io = {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { MidotraceError, nearestWord } from "#core/base";
-import { commandHelp, type ExitCode, type Io, overview, readOptions, usage } from "#apps/cli/options";
+import { commandHelp, type Io, overview, readOptions, usage } from "#apps/cli/options";
 import { parse } from "yaml";
 import type { CommandEntry } from "./commands.ts";
 
@@ -8,7 +8,7 @@ import type { CommandEntry } from "./commands.ts";
  * Runs one command line (without the program's own name). Never throws: what goes wrong is told on standard error in one
  * line. @returns 0 done, 1 failed, 2 usage.
  */
-export async function run(argv: readonly string[], commands: readonly CommandEntry[], io: Io): Promise<ExitCode> {
+export async function run(argv: readonly string[], commands: readonly CommandEntry[], io: Io): Promise<number> {
   try {
     return await dispatch(argv, commands, io);
   } catch (error) {
@@ -18,7 +18,7 @@ export async function run(argv: readonly string[], commands: readonly CommandEnt
   }
 }
 
-async function dispatch(argv: readonly string[], commands: readonly CommandEntry[], io: Io): Promise<ExitCode> {
+async function dispatch(argv: readonly string[], commands: readonly CommandEntry[], io: Io): Promise<number> {
   const [first] = argv;
   if (first === undefined) {
     io.err(overview(io.version, commands));
@@ -31,7 +31,10 @@ async function dispatch(argv: readonly string[], commands: readonly CommandEntry
   if (first === "--help" || first === "-h" || first === "help") {
     const asked = argv.slice(1).join(" ");
     if (asked === "") io.out(overview(io.version, commands));
-    else io.out(commandHelp(await find(argv.slice(1), commands).entry.load()));
+    else {
+      const { entry } = find(argv.slice(1), commands);
+      io.out(`${commandHelp(await entry.load())}${seeAlso(entry.name, commands)}`);
+    }
     return 0;
   }
   const group = groupOf(argv, commands);
@@ -44,7 +47,7 @@ async function dispatch(argv: readonly string[], commands: readonly CommandEntry
   const loadConfig = (path: string): unknown => parseConfig(path);
   const { values, positionals } = readOptions(command.options, { argv: argv.slice(words), env: io.env, loadConfig });
   if (values["help"] === true) {
-    io.out(commandHelp(command));
+    io.out(`${commandHelp(command)}${seeAlso(entry.name, commands)}`);
     return 0;
   }
   const wanted = command.rest === undefined ? command.positionals : [...command.positionals, command.rest];
@@ -64,10 +67,17 @@ async function dispatch(argv: readonly string[], commands: readonly CommandEntry
   return command.run({ options: values, positionals, io });
 }
 
-/** `trace --help`: the commands whose first word it is. */
+/** The longer commands that begin with the words of this one. */
+function seeAlso(name: string, commands: readonly CommandEntry[]): string {
+  const longer = commands.filter((c) => c.name.startsWith(`${name} `));
+  return longer.length === 0 ? "" : `\nSee also: ${longer.map((c) => `midotrace ${c.name}`).join(", ")}\n`;
+}
+
+/** `trace --help`: the commands whose first word it is, where it is none itself. */
 function groupOf(argv: readonly string[], commands: readonly CommandEntry[]): readonly CommandEntry[] | null {
   const [first, second] = argv;
   if (argv.length !== 2 || (second !== "--help" && second !== "-h")) return null;
+  if (commands.some((c) => c.name === first)) return null;
   const group = commands.filter((c) => c.name.startsWith(`${first} `));
   return group.length === 0 ? null : group;
 }

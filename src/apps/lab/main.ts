@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { JsonLinesLog, RotatedFile, StreamOutput } from "#adapters/event-log";
 import { systemClock, systemRandom, systemScheduler } from "#adapters/platform";
 import type { Log } from "#apps/agent";
-import { parseListen, requireLoopback } from "#apps/api";
+import { type ListenAddress, parseListen, requireLoopback } from "#apps/api";
 import { command, type ExitCode, type Io, readYaml, untilStopped, usage } from "#apps/cli/options";
 import { MidotraceError, SeededRandom } from "#core/base";
 import { banner } from "./banner.ts";
@@ -29,6 +29,7 @@ export const labCommand = command({
   options: LAB_OPTIONS,
   examples: [
     "midotrace lab",
+    "midotrace lab --ovs",
     "midotrace lab --topology my-network.yaml --vms my-vms.yaml --data ./lab-data",
     "midotrace lab --no-traffic --replay red-web/red-1=capture.pcap.gz --replay-speed max",
   ],
@@ -37,9 +38,8 @@ export const labCommand = command({
 
 async function runLab(options: LabOptionValues, io: Io): Promise<ExitCode> {
   const listen = parseListen(options.listen);
-  if (options.ovs)
-    throw usage("--ovs: the lab on Open vSwitch comes with the next release; without --ovs it runs in this process");
   requireLoopback(listen.host, options.insecure);
+  if (options.ovs) return runOnOvs(options, listen, io);
   const replays = options.replay.map(parseReplaySpec);
   const exampleNetwork = options.topology === null;
   const vms = await vmTable(options.vms ?? (exampleNetwork ? EXAMPLE_VMS : null));
@@ -86,6 +86,30 @@ async function runLab(options: LabOptionValues, io: Io): Promise<ExitCode> {
     await traceLog?.stop();
   }
   return 0;
+}
+
+/** The same network on real parts. Their code is loaded only here: the embedded lab needs none of it. */
+async function runOnOvs(options: LabOptionValues, listen: ListenAddress, io: Io): Promise<ExitCode> {
+  for (const name of ["replay", "data", "log-file"] as const) {
+    const value = options[name];
+    if (value !== null && value.length > 0) throw usage(`--${name} is for the lab in one process: leave out --ovs`);
+  }
+  const exampleNetwork = options.topology === null;
+  const { runRealLab } = await import("./real/main.ts");
+  return runRealLab(
+    {
+      listen,
+      topology: await readYaml(options.topology ?? EXAMPLE),
+      source: options.topology ?? "the example, examples/example.yaml",
+      vms: await vmTable(options.vms ?? (exampleNetwork ? EXAMPLE_VMS : null)),
+      traffic: !options["no-traffic"],
+      seed: Number(options.seed),
+      meanGapMs: MEAN_GAP_MS,
+      zookeepers: options.zookeepers === "3" ? 3 : 1,
+      example: { router: EXAMPLE_ROUTER, condition: EXAMPLE_CONDITION },
+    },
+    io,
+  ).catch((error: unknown) => Promise.reject(explained(error, options)));
 }
 
 /** The example trace, on a network that has the router it is about. */

@@ -54,7 +54,19 @@ export const LAB_OPTIONS = {
     max: 0xffff_ffffn,
     description: "of the traffic: the same seed, the same order",
   },
-  ovs: { kind: "flag", default: false, description: "real network namespaces and Open vSwitch (not in this release)" },
+  ovs: {
+    kind: "flag",
+    default: false,
+    description:
+      "on real parts: network namespaces as hosts and VMs, Open vSwitch, VXLAN, ZooKeeper, daemons as processes; needs root",
+  },
+  zookeepers: {
+    kind: "text",
+    placeholder: "N",
+    default: "1",
+    choices: ["1", "3"],
+    description: "with --ovs: servers of the ZooKeeper ensemble",
+  },
   "log-file": {
     kind: "text",
     placeholder: "FILE",

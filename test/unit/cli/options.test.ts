@@ -108,10 +108,13 @@ test("exit codes: 0 done, 1 failed, 2 usage", async (t) => {
   await ends(2, /trace list does not take "x"/, "trace", "list", "x");
   await ends(2, /name one device: --bridge, --router or --port/, "trace", "create");
   await ends(2, /simulate needs --port and --packet/, "simulate");
-  await ends(2, /agents as processes of their own come with the next release/, "agent");
-  const agent = ["agent", "--store", "file:x", "--host-id", "h", "--bridge", "br-int"];
-  await ends(2, /agents as processes of their own come with the next release/, ...agent);
-  await ends(0, /agent +A host's agent as a process of its own \(not in this release\)/, "--help");
+  await ends(2, /an agent needs --store: zookeeper:/, "agent");
+  const agent = ["agent", "--store", "file:x", "--state-dir", join(tmpdir(), `midotrace-none-${process.pid}`)];
+  await ends(2, /--host-id is a UUID, not "h"/, ...agent, "--host-id", "h");
+  await ends(2, /--tunnel-ip is an IPv4 address, not "x"/, ...agent, "--tunnel-ip", "x");
+  await ends(2, /--datapath is auto or system or netdev, not "dpdk"/, ...agent, "--datapath", "dpdk");
+  await ends(2, /lab exec needs VM and COMMAND/, "lab", "exec");
+  await ends(0, /agent +A host's agent: drives Open vSwitch/, "--help");
   for (const server of ["lab", "api"]) {
     await ends(2, /--listen 0\.0\.0\.0: nobody is asked for a password.*--insecure/, server, "--listen", "0.0.0.0:0");
     await ends(2, /--listen ::: nobody is asked/, server, "--listen", "[::]:0");

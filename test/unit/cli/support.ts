@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { commandIndex, type ExitCode, type Io, run } from "#apps/cli";
+import { commandIndex, type Io, run } from "#apps/cli";
 
 export interface Ran {
-  readonly code: ExitCode;
+  readonly code: number;
   readonly out: string;
   readonly err: string;
 }

@@ -54,9 +54,10 @@ export interface Command<T extends OptionTable = OptionTable> {
   /** Whole command lines, shown by help. */
   readonly examples: readonly string[];
   /**
+   * @returns an `ExitCode`, or that of the command it ran for the user.
    * @throws MidotraceError: USAGE ends with 2, every other with 1; its message is all that the user sees.
    */
-  run(invocation: Invocation<T>): Promise<ExitCode>;
+  run(invocation: Invocation<T>): Promise<number>;
 }
 
 /** Keeps the types of the options inside, and gives a command that stands in a list with others. */
