@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { cliReference, commandIndex } from "#apps/cli";
 import { errorReference, restReference } from "#core/api-contract";
+import { znodeReference } from "#core/nsdb";
 
 export const commands = await Promise.all((await commandIndex()).map((entry) => entry.load()));
 
@@ -9,6 +10,7 @@ export const PRINTED_PAGES: Readonly<Record<string, () => string>> = {
   "rest-api.md": restReference,
   "errors.md": errorReference,
   "cli.md": () => cliReference(commands),
+  "znodes.md": znodeReference,
 };
 
 export const ROOT = join(import.meta.dirname, "../..");

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { allRoutes } from "#core/api-contract";
 import { ERRORS } from "#core/base";
+import { PATHS, patternOf, ZNODE_EXAMPLES } from "#core/nsdb";
 import { envName } from "#apps/cli";
 import { commands, pagePath, PRINTED_PAGES } from "./pages.ts";
 
@@ -28,6 +29,25 @@ describe("reference pages that the code prints", () => {
     const sections = [...page.matchAll(/^### (\w+)$/gm)].map((m) => m[1] ?? "");
     assert.deepEqual(new Set(sections), new Set(allRoutes().map(([id]): string => id)));
     assert.equal(sections.length, allRoutes().length);
+  });
+
+  it("znodes.md has one row per path, and an example of each row that holds a record", () => {
+    const page = readFileSync(pagePath("znodes.md"), "utf8");
+    const rows = [...page.matchAll(/^\| `(\/[^`]+)` \| ([PE]) \| (.+) \|$/gm)].map((m) => [m[1], m[2], m[3]]);
+    assert.deepEqual(
+      rows,
+      PATHS.map((r) => [r.pattern, r.type, r.content]),
+    );
+    assert.deepEqual(
+      ZNODE_EXAMPLES.map((e) => patternOf(e.path)),
+      PATHS.map((r) => r.pattern),
+      "one example for each row, in its order",
+    );
+    for (const [i, { pattern, content }] of PATHS.entries()) {
+      const example = ZNODE_EXAMPLES[i]?.data ?? "";
+      assert.equal(example === "", content.startsWith("empty"), pattern);
+      assert.ok(page.includes(example), pattern);
+    }
   });
 
   it("cli.md has one section per command, with a row for each of its options", () => {

@@ -85,7 +85,7 @@ test("usage: what cannot be is refused with exit code 2, before anything starts"
     assert.deepEqual([code, out], [2, ""], err);
     assert.match(err, says);
   };
-  await refused(/next release/, "--ovs");
+  await refused(/--replay is for the lab in one process/, "--ovs", "--replay", "red-web/red-1=x.pcap");
   await refused(/--insecure/, "--listen", "0.0.0.0:0");
   await refused(/--listen is ADDRESS:PORT/, "--listen", "nowhere");
   await refused(/--replay takes PORT=FILE/, "--replay", "x");

@@ -165,6 +165,10 @@ export const EVERY_STEP: { readonly [K in StepKind]: readonly [Extract<StepBody,
     "Came through the tunnel from 172.16.0.1 with key 5: its trace state never came; ac:ca:ba:00:00:01 > ac:ca:ba:00:00:02 ethertype 0x88cc",
   ],
   delivered: [{ ...port, kind: "delivered", interface: "tap1", ofport: 3 }, "Delivered to interface tap1 (ofport 3)"],
+  "too-big": [
+    { ...port, kind: "too-big", lengthBytes: 1514, limitBytes: 1464, mtuBytes: 1450, fragments: 2 },
+    "Too big for the tunnel: a frame of 1514 bytes, it takes 1464 (MTU 1450): sent in 2 fragments",
+  ],
   flow: [
     {
       ...host,
