@@ -4,9 +4,10 @@ import { Agent } from "#apps/agent";
 import { type HostId, SeededRandom } from "#core/base";
 import type { Datapath, DatapathListener, FlowEntry } from "#core/datapath";
 import type { FlowAction } from "#core/flows";
-import { Nsdb } from "#core/nsdb";
-import { buildUdp, formatIpv4, formatMac, type Ipv4, type Mac, parseIpv4, parseMac } from "#core/packets";
+import { Nsdb, type NsdbStore } from "#core/nsdb";
+import { formatIpv4, formatMac } from "#core/packets";
 import { parseTopologyDocument } from "#core/topology";
+import { serverIp, serverMac, SERVERS } from "./conversations.ts";
 
 /*
  * An agent with its whole work: store, topology, bridge → router → bridge with a chain of 10 rules before and after each,
@@ -15,16 +16,8 @@ import { parseTopologyDocument } from "#core/topology";
 
 export const AGENT_HOST = "0a000000-0000-4000-8000-00000000000a" as HostId;
 const OTHER_HOST = "0b000000-0000-4000-8000-00000000000b" as HostId;
-export const SERVERS = 16;
-export const VM_MAC = parseMac("02:00:00:00:00:01") as Mac;
-export const ROUTER_MAC = parseMac("ac:ca:ba:00:00:01") as Mac;
-const ip = (text: string): Ipv4 => parseIpv4(text) as Ipv4;
-export const VM_IP = ip("10.0.1.10");
-export const serverIp = (n: number): Ipv4 => (ip("10.0.2.10") + n) as Ipv4;
-const serverMac = (n: number): Mac => (0x020000000100 + n) as Mac;
-
 /** None of them matches: a packet is compared with all. */
-const RULES = [
+export const RULES = [
   { type: "drop", match: "ip6" },
   { type: "drop", match: "src net 192.168.7.0/24" },
   { type: "accept", match: "icmp and dst host 10.0.9.9" },
@@ -77,18 +70,6 @@ export function sceneDocument(vm: string, server: (n: number) => string): object
       },
     ],
   };
-}
-
-/** The frame of the `n`th conversation: another source port, and another server, each time. */
-export function conversation(n: number, payload: Uint8Array = new Uint8Array(18)): Uint8Array {
-  const ends = { ethSrc: VM_MAC, ethDst: ROUTER_MAC, ipSrc: VM_IP, ipDst: serverIp(n % SERVERS) };
-  const round = Math.floor(n / SERVERS);
-  return buildUdp({
-    ...ends,
-    srcPort: 1024 + (round % 64_000),
-    dstPort: 5000 + (Math.floor(round / 64_000) % 50_000),
-    payload,
-  });
 }
 
 /** A switch that takes everything and does nothing. */
@@ -158,11 +139,13 @@ async function teach(nsdb: Nsdb): Promise<void> {
 
 export interface AgentScene {
   readonly agent: Agent;
-  readonly datapath: NullDatapath;
+  /** The agent's session. */
+  readonly store: NsdbStore;
   readonly stop: () => Promise<void>;
 }
 
-export async function agentScene(): Promise<AgentScene> {
+/** @param datapath whose ports are called `vm` and `s0` to `s15`, and a tunnel. */
+export async function agentScene(datapath: Datapath): Promise<AgentScene> {
   const random = new SeededRandom(1);
   const server = new EmbeddedNsdb("memory:");
   await server.start();
@@ -177,7 +160,6 @@ export async function agentScene(): Promise<AgentScene> {
     if (port.hostId === OTHER_HOST) await nsdb.state.setPortActive(port.id, OTHER_HOST);
   }
   await teach(nsdb);
-  const datapath = new NullDatapath();
   const agent = new Agent({
     hostId: AGENT_HOST,
     hostName: "h1",
@@ -194,7 +176,7 @@ export async function agentScene(): Promise<AgentScene> {
   await agent.start();
   return {
     agent,
-    datapath,
+    store,
     stop: async () => {
       await agent.stop();
       await store.stop();
