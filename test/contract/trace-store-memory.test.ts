@@ -2,7 +2,7 @@ import { MemoryTraceStore } from "#adapters/trace-store-memory";
 import { START_MS } from "../support/tracing-example.ts";
 import { traceStoreContract } from "./trace-store.ts";
 
-traceStoreContract("memory", (bounds) => {
+traceStoreContract("memory", async (bounds) => {
   let now = START_MS;
   const clock = { nowMs: () => now, monotonicMs: () => now - START_MS };
   return {
@@ -10,6 +10,6 @@ traceStoreContract("memory", (bounds) => {
     advance: (ms) => {
       now += ms;
     },
-    close: () => {},
+    close: async () => {},
   };
 });

@@ -9,7 +9,7 @@ import { flowId, requestId, token } from "../support/tracing-samples.ts";
 export interface TraceStoreUnderTest {
   readonly store: TraceStore;
   readonly advance: (ms: number) => void;
-  readonly close: () => void;
+  readonly close: () => Promise<void>;
 }
 
 export interface TraceStoreBounds {
@@ -31,63 +31,68 @@ const egress = (n: number, more: Partial<TraceSegment> = {}): TraceSegment =>
 const REQUEST = requestId(0xe1);
 const OTHER = requestId(0xe2);
 const ids = (page: FlowPage): string[] => page.flows.map((f) => f.trace.flowTraceId);
+const add = async (store: TraceStore, ...segments: TraceSegment[]): Promise<readonly string[]> =>
+  (await store.add(segments)).changed;
 const flowIds = (...n: number[]): string[] => n.map((v) => flowId(v));
 
 /** What every implementation of TraceStore does. `make` gives one that keeps `bounds.maxFlows` flow traces. */
-export function traceStoreContract(name: string, make: (bounds: TraceStoreBounds) => TraceStoreUnderTest): void {
+export function traceStoreContract(
+  name: string,
+  make: (bounds: TraceStoreBounds) => Promise<TraceStoreUnderTest>,
+): void {
   const on = (
     what: string,
-    body: (t: TraceStoreUnderTest) => void,
+    body: (t: TraceStoreUnderTest) => Promise<void>,
     bounds: TraceStoreBounds = { maxFlows: 100, maxEvents: 100 },
   ): void => {
-    it(what, () => {
-      const t = make(bounds);
+    it(what, async () => {
+      const t = await make(bounds);
       try {
-        body(t);
+        await body(t);
       } finally {
-        t.close();
+        await t.close();
       }
     });
   };
 
   describe(`trace store: ${name}`, () => {
-    on("joins segments that come in any order, and takes each once", ({ store }) => {
-      assert.deepEqual(store.add(egress(1)), [flowId(1)]);
-      assert.equal(store.flow(flowId(1))?.completeness.state, "unknown");
-      assert.deepEqual(store.add(ingress(1)), [flowId(1)]);
-      assert.deepEqual(store.add(ingress(1)), []);
-      const trace = store.flow(flowId(1));
+    on("joins segments that come in any order, and takes each once", async ({ store }) => {
+      assert.deepEqual(await add(store, egress(1)), [flowId(1)]);
+      assert.equal((await store.flow(flowId(1)))?.completeness.state, "unknown");
+      assert.deepEqual(await add(store, ingress(1)), [flowId(1)]);
+      assert.deepEqual(await add(store, ingress(1)), []);
+      const trace = await store.flow(flowId(1));
       assert.deepEqual(
         [trace?.verdict, trace?.completeness.state, trace?.segments.length],
         ["delivered", "complete", 2],
       );
-      assert.equal(store.flow(flowId(2)), null);
+      assert.equal(await store.flow(flowId(2)), null);
     });
 
-    on("pages newest first, stable while flow traces come and grow", ({ store }) => {
-      for (let n = 1; n <= 5; n++) store.add(ingress(n));
-      const first = store.flows(REQUEST, { limit: 2 });
+    on("pages newest first, stable while flow traces come and grow", async ({ store }) => {
+      for (let n = 1; n <= 5; n++) await add(store, ingress(n));
+      const first = await store.flows(REQUEST, { limit: 2 });
       assert.deepEqual([ids(first), first.more], [flowIds(5, 4), true]);
-      store.add(ingress(6));
-      store.add(egress(3));
+      await add(store, ingress(6));
+      await add(store, egress(3));
       const before = first.flows.at(-1)?.cursor ?? "";
-      const second = store.flows(REQUEST, { limit: 2, before });
+      const second = await store.flows(REQUEST, { limit: 2, before });
       assert.deepEqual([ids(second), second.more], [flowIds(3, 2), true]);
-      const third = store.flows(REQUEST, { limit: 2, before: second.flows.at(-1)?.cursor ?? "" });
+      const third = await store.flows(REQUEST, { limit: 2, before: second.flows.at(-1)?.cursor ?? "" });
       assert.deepEqual([ids(third), third.more], [flowIds(1), false]);
-      assert.deepEqual(ids(store.flows(REQUEST, { limit: 9, after: before })), flowIds(6, 5));
-      assert.deepEqual(ids(store.flows(REQUEST, { limit: 1, after: before })), flowIds(5));
-      assert.deepEqual(ids(store.flows(OTHER, { limit: 9 })), []);
+      assert.deepEqual(ids(await store.flows(REQUEST, { limit: 9, after: before })), flowIds(6, 5));
+      assert.deepEqual(ids(await store.flows(REQUEST, { limit: 1, after: before })), flowIds(5));
+      assert.deepEqual(ids(await store.flows(OTHER, { limit: 9 })), []);
     });
 
-    on("walking the pages gives each flow trace once", ({ store }) => {
-      for (let n = 1; n <= 17; n++) store.add(ingress(n));
-      fc.assert(
-        fc.property(fc.integer({ min: 1, max: 20 }), (limit) => {
+    on("walking the pages gives each flow trace once", async ({ store }) => {
+      for (let n = 1; n <= 17; n++) await add(store, ingress(n));
+      await fc.assert(
+        fc.asyncProperty(fc.integer({ min: 1, max: 20 }), async (limit) => {
           const seen: string[] = [];
           let before: string | undefined;
           for (;;) {
-            const page = store.flows(REQUEST, before === undefined ? { limit } : { limit, before });
+            const page = await store.flows(REQUEST, before === undefined ? { limit } : { limit, before });
             seen.push(...ids(page));
             if (!page.more) break;
             before = page.flows.at(-1)?.cursor;
@@ -98,50 +103,50 @@ export function traceStoreContract(name: string, make: (bounds: TraceStoreBounds
       );
     });
 
-    on("filters by verdict and by host", ({ store }) => {
-      store.add(ingress(1));
-      store.add(egress(1));
-      store.add(ingress(2, { verdict: "consumed", expects: [] }));
-      assert.deepEqual(ids(store.flows(REQUEST, { limit: 9, verdict: "consumed" })), flowIds(2));
-      assert.deepEqual(ids(store.flows(REQUEST, { limit: 9, host: "h2" })), flowIds(1));
-      assert.deepEqual(ids(store.flows(REQUEST, { limit: 9, host: H1 })), flowIds(2, 1));
+    on("filters by verdict and by host", async ({ store }) => {
+      await add(store, ingress(1));
+      await add(store, egress(1));
+      await add(store, ingress(2, { verdict: "consumed", expects: [] }));
+      assert.deepEqual(ids(await store.flows(REQUEST, { limit: 9, verdict: "consumed" })), flowIds(2));
+      assert.deepEqual(ids(await store.flows(REQUEST, { limit: 9, host: "h2" })), flowIds(1));
+      assert.deepEqual(ids(await store.flows(REQUEST, { limit: 9, host: H1 })), flowIds(2, 1));
     });
 
-    on("refuses cursors and limits that are none", ({ store }) => {
+    on("refuses cursors and limits that are none", async ({ store }) => {
       for (const query of [{ limit: 0 }, { limit: 1.5 }, { limit: 1, before: "x" }, { limit: 1, after: "-1" }])
-        assert.throws(() => store.flows(REQUEST, query), { code: "VALIDATION" });
+        await assert.rejects(store.flows(REQUEST, query), { code: "VALIDATION" });
     });
 
-    on("joins an orphan when its flow trace is known, whichever comes first", ({ store }) => {
+    on("joins an orphan when its flow trace is known, whichever comes first", async ({ store }) => {
       const orphan = (n: number): TraceSegment => egress(n, { flowTraceId: null, requestIds: [] });
-      assert.deepEqual(store.add(orphan(1)), []);
-      assert.equal(store.orphans().length, 1);
-      assert.deepEqual(store.add(ingress(1)), [flowId(1)]);
-      assert.equal(store.flow(flowId(1))?.segments[1]?.joinedBy, "token");
-      store.add(ingress(2));
-      assert.deepEqual(store.add(orphan(2)), [flowId(2)]);
-      assert.deepEqual(store.add(orphan(2)), []);
-      assert.deepEqual(store.orphans(), []);
+      assert.deepEqual(await add(store, orphan(1)), []);
+      assert.equal((await store.orphans()).length, 1);
+      assert.deepEqual(await add(store, ingress(1)), [flowId(1)]);
+      assert.equal((await store.flow(flowId(1)))?.segments[1]?.joinedBy, "token");
+      await add(store, ingress(2));
+      assert.deepEqual(await add(store, orphan(2)), [flowId(2)]);
+      assert.deepEqual(await add(store, orphan(2)), []);
+      assert.deepEqual(await store.orphans(), []);
     });
 
-    on("leaves an orphan alone that fits two flow traces, and says state-lost", ({ store, advance }) => {
-      store.add(ingress(1));
-      store.add(ingress(2, { expects: [expected(H2, "h2", 5, 1)] }));
-      assert.deepEqual(store.add(egress(1, { flowTraceId: null, requestIds: [] })), []);
+    on("leaves an orphan alone that fits two flow traces, and says state-lost", async ({ store, advance }) => {
+      await add(store, ingress(1));
+      await add(store, ingress(2, { expects: [expected(H2, "h2", 5, 1)] }));
+      assert.deepEqual(await add(store, egress(1, { flowTraceId: null, requestIds: [] })), []);
       advance(10_000);
-      assert.equal(store.orphans().length, 1);
-      assert.equal(store.flow(flowId(1))?.completeness.missing[0]?.reason, "state-lost");
+      assert.equal((await store.orphans()).length, 1);
+      assert.equal((await store.flow(flowId(1)))?.completeness.missing[0]?.reason, "state-lost");
     });
 
-    on("remembers what hosts say they lost", ({ store, advance }) => {
-      store.add(ingress(1));
-      store.lost(H2, 3, "the queue was full");
-      store.lost(H3, 3, "the queue was full");
+    on("remembers what hosts say they lost", async ({ store, advance }) => {
+      await add(store, ingress(1));
+      await store.lost(H2, 3, "the queue was full");
+      await store.lost(H3, 3, "the queue was full");
       advance(10_000);
-      assert.equal(store.flow(flowId(1))?.completeness.missing[0]?.reason, "segments-lost");
+      assert.equal((await store.flow(flowId(1)))?.completeness.missing[0]?.reason, "segments-lost");
     });
 
-    on("tells subscribers of a request what is new and what changed, in order, until they leave", ({ store }) => {
+    on("tells subscribers of a request what is new and what changed, in order, until they leave", async ({ store }) => {
       const mine: FlowEvent[] = [];
       const all: FlowEvent[] = [];
       store.subscribe(null, () => {
@@ -149,10 +154,10 @@ export function traceStoreContract(name: string, make: (bounds: TraceStoreBounds
       });
       const leave = store.subscribe(OTHER, (e) => mine.push(e));
       store.subscribe(null, (e) => all.push(e));
-      store.add(ingress(1));
-      store.add(ingress(2, { requestIds: [OTHER] }));
-      store.add(egress(2, { requestIds: [OTHER] }));
-      store.add(egress(2, { requestIds: [OTHER] }));
+      await add(store, ingress(1));
+      await add(store, ingress(2, { requestIds: [OTHER] }));
+      await add(store, egress(2, { requestIds: [OTHER] }));
+      await add(store, egress(2, { requestIds: [OTHER] }));
       assert.deepEqual(
         mine.map((e) => [e.flowTraceId, e.change]),
         [
@@ -161,7 +166,7 @@ export function traceStoreContract(name: string, make: (bounds: TraceStoreBounds
         ],
       );
       leave();
-      store.add(ingress(3, { requestIds: [OTHER] }));
+      await add(store, ingress(3, { requestIds: [OTHER] }));
       assert.equal(mine.length, 2);
       const order = all.map((e) => e.id);
       assert.deepEqual(
@@ -172,68 +177,68 @@ export function traceStoreContract(name: string, make: (bounds: TraceStoreBounds
       assert.equal(store.lastEventId(), order.at(-1));
     });
 
-    on("announces that what was awaited is overdue, once", ({ store, advance }) => {
-      store.add(ingress(1));
-      store.add(ingress(2));
-      store.add(egress(2));
-      assert.deepEqual(store.settle(), []);
+    on("announces that what was awaited is overdue, once", async ({ store, advance }) => {
+      await add(store, ingress(1));
+      await add(store, ingress(2));
+      await add(store, egress(2));
+      assert.deepEqual(await store.settle(), []);
       advance(5_000);
-      assert.deepEqual(store.settle(), [flowId(1)]);
-      assert.deepEqual(store.settle(), []);
-      assert.equal(store.flow(flowId(1))?.completeness.state, "partial");
+      assert.deepEqual(await store.settle(), [flowId(1)]);
+      assert.deepEqual(await store.settle(), []);
+      assert.equal((await store.flow(flowId(1)))?.completeness.state, "partial");
     });
 
     on(
       "replays events to one who comes back, and marks a gap when they are gone",
-      ({ store }) => {
+      async ({ store }) => {
         const start = store.lastEventId();
-        assert.deepEqual(store.since(null, start), { gap: false, events: [] });
-        store.add(ingress(1));
-        store.add(ingress(2, { requestIds: [OTHER] }));
-        const replay = store.since(REQUEST, start);
+        assert.deepEqual(await store.since(null, start), { gap: false, events: [] });
+        await add(store, ingress(1));
+        await add(store, ingress(2, { requestIds: [OTHER] }));
+        const replay = await store.since(REQUEST, start);
         assert.deepEqual([replay.gap, replay.events.map((e) => e.flowTraceId)], [false, [flowId(1)]]);
-        for (let n = 3; n <= 40; n++) store.add(ingress(n));
-        const late = store.since(null, start);
+        for (let n = 3; n <= 40; n++) await add(store, ingress(n));
+        const late = await store.since(null, start);
         assert.equal(late.gap, true);
         assert.ok(late.events.length >= 10 && late.events.length <= 20);
         assert.equal(late.events.at(-1)?.id, store.lastEventId());
-        assert.deepEqual(store.since(null, store.lastEventId()), { gap: false, events: [] });
-        assert.equal(store.since(null, store.lastEventId() + 1).gap, true);
-        assert.equal(store.since(null, 0).gap, true);
+        assert.deepEqual(await store.since(null, store.lastEventId()), { gap: false, events: [] });
+        assert.equal((await store.since(null, store.lastEventId() + 1)).gap, true);
+        assert.equal((await store.since(null, 0)).gap, true);
       },
       { maxFlows: 100, maxEvents: 10 },
     );
 
     on(
       "throws out the oldest flow trace when full, and counts it",
-      ({ store }) => {
-        for (let n = 1; n <= 4; n++) store.add(ingress(n));
+      async ({ store }) => {
+        for (let n = 1; n <= 4; n++) await add(store, ingress(n));
         assert.equal(store.evicted, 1);
-        assert.equal(store.flow(flowId(1)), null);
-        assert.deepEqual(ids(store.flows(REQUEST, { limit: 9 })), flowIds(4, 3, 2));
+        assert.equal(await store.flow(flowId(1)), null);
+        assert.deepEqual(ids(await store.flows(REQUEST, { limit: 9 })), flowIds(4, 3, 2));
       },
       { maxFlows: 3, maxEvents: 10 },
     );
 
-    on("forgets a request with the flow traces that nobody else asked for", ({ store }) => {
-      store.add(ingress(1));
-      store.add(ingress(2, { requestIds: [REQUEST, OTHER] }));
-      store.forgetRequest(REQUEST);
-      assert.equal(store.flow(flowId(1)), null);
-      assert.deepEqual(store.flow(flowId(2))?.traceRequestIds, [OTHER]);
-      assert.deepEqual(ids(store.flows(REQUEST, { limit: 9 })), []);
-      assert.deepEqual(store.add(egress(1)), []);
-      assert.equal(store.flow(flowId(1)), null);
-      store.add(egress(2, { requestIds: [REQUEST, OTHER] }));
-      assert.deepEqual(ids(store.flows(REQUEST, { limit: 9 })), []);
+    on("forgets a request with the flow traces that nobody else asked for", async ({ store }) => {
+      await add(store, ingress(1));
+      await add(store, ingress(2, { requestIds: [REQUEST, OTHER] }));
+      await store.forgetRequest(REQUEST);
+      assert.equal(await store.flow(flowId(1)), null);
+      assert.deepEqual((await store.flow(flowId(2)))?.traceRequestIds, [OTHER]);
+      assert.deepEqual(ids(await store.flows(REQUEST, { limit: 9 })), []);
+      assert.deepEqual(await add(store, egress(1)), []);
+      assert.equal(await store.flow(flowId(1)), null);
+      await add(store, egress(2, { requestIds: [REQUEST, OTHER] }));
+      assert.deepEqual(ids(await store.flows(REQUEST, { limit: 9 })), []);
     });
 
-    on("tells nobody's token from another's", ({ store }) => {
-      store.add(ingress(1));
+    on("tells nobody's token from another's", async ({ store }) => {
+      await add(store, ingress(1));
       const stranger = { fromIp: "172.16.0.1", tunnelKey: 5, token: token(9), duplicate: false };
-      store.add(egress(1, { flowTraceId: null, requestIds: [], arrival: stranger }));
-      assert.equal(store.flow(flowId(1))?.segments.length, 1);
-      assert.equal(store.orphans().length, 1);
+      await add(store, egress(1, { flowTraceId: null, requestIds: [], arrival: stranger }));
+      assert.equal((await store.flow(flowId(1)))?.segments.length, 1);
+      assert.equal((await store.orphans()).length, 1);
     });
   });
 }

@@ -86,7 +86,7 @@ describe("flow results", { timeout: 20_000 }, () => {
     (await rig.make("/traces", { name: "t", deviceType: "ROUTER", deviceId: ids.get("r1") })) as TraceRequestId;
   const add = (n: number, request: TraceRequestId): void => {
     const about = { segmentId: `s${n}`, flowTraceId: flowId(n), requestIds: [request], startedAtMs: START_MS + n };
-    rig.traceStore.add(n % 2 === 0 ? droppedSegment(about) : ingressSegment(about));
+    void rig.traceStore.add([n % 2 === 0 ? droppedSegment(about) : ingressSegment(about)]);
   };
   const idsOf = (page: unknown): unknown[] => (at(page, "flows") as unknown[]).map((f) => at(f, "flowTraceId"));
   const numbered = (...numbers: number[]): string[] => numbers.map((n) => flowId(n));
@@ -191,7 +191,7 @@ describe("flow results", { timeout: 20_000 }, () => {
   it("tells when an awaited part is overdue", async () => {
     const trace = await newTrace();
     const late = ingressSegment({ segmentId: "late", flowTraceId: flowId(130), requestIds: [trace] });
-    rig.traceStore.add({ ...late, startedAtMs: rig.time.nowMs() });
+    void rig.traceStore.add([{ ...late, startedAtMs: rig.time.nowMs() }]);
     const stream = await Stream.open(`${rig.base}/traces/${trace}/events`);
     await stream.next();
     await rig.time.advance(6_000);
@@ -214,7 +214,7 @@ describe("flow results", { timeout: 20_000 }, () => {
     const end = await stream.next();
     assert.deepEqual([end.event, at(end.data, "reason")], ["end", "deleted"]);
     await stream.ended;
-    assert.equal(rig.traceStore.flow(flowId(120)), null);
+    assert.equal(await rig.traceStore.flow(flowId(120)), null);
   });
 
   it("ends the streams with a reason when the server stops", async () => {

@@ -39,8 +39,8 @@ describe("POST /midonet-api/trace-segments", () => {
     assert.equal(answer.status, 200, answer.text);
     assert.deepEqual(answer.json, { accepted: 2, duplicates: 0, refused: [] });
     assert.deepEqual((await deliver([one(2), one(3)])).json, { accepted: 1, duplicates: 1, refused: [] });
-    assert.equal(rig.traceStore.flows(requestId(0xe1), { limit: 10 }).flows.length, 3);
-    assert.equal(rig.traceStore.flow(flowId(1))?.segments[0]?.hostId, H1);
+    assert.equal((await rig.traceStore.flows(requestId(0xe1), { limit: 10 })).flows.length, 3);
+    assert.equal((await rig.traceStore.flow(flowId(1)))?.segments[0]?.hostId, H1);
   });
 
   it("joins what two hosts deliver", async () => {
@@ -48,7 +48,7 @@ describe("POST /midonet-api/trace-segments", () => {
     const egress = egressSegment(H2, "h2", 1, { segmentId: `${H2}/b/1`, flowTraceId: flowId(10) });
     await deliver([egress], { hostId: H2 });
     assert.deepEqual(
-      rig.traceStore.flow(flowId(10))?.segments.map((s) => s.hostId),
+      (await rig.traceStore.flow(flowId(10)))?.segments.map((s) => s.hostId),
       [H1, H2],
     );
   });
@@ -70,8 +70,8 @@ describe("POST /midonet-api/trace-segments", () => {
         [3, `${H1}/b/22`, "hostId"],
       ],
     );
-    assert.equal(rig.traceStore.flow(flowId(20)), null);
-    assert.ok(rig.traceStore.flow(flowId(21)));
+    assert.equal(await rig.traceStore.flow(flowId(20)), null);
+    assert.ok(await rig.traceStore.flow(flowId(21)));
   });
 
   it("hears of losses once for each delivery, however often that comes", async () => {
@@ -95,7 +95,7 @@ describe("POST /midonet-api/trace-segments", () => {
     await deliver([], { hostId: H2, lost: [{ count: 1, why: "full" }], bootId: "h2" });
     await deliver([one(30)]);
     rig.time.jumpWallClock(60_000);
-    const missing = rig.traceStore.flow(flowId(30))?.completeness.missing;
+    const missing = (await rig.traceStore.flow(flowId(30)))?.completeness.missing;
     assert.deepEqual(
       missing?.map((m) => [m.hostId, m.reason]),
       [[H2, "segments-lost"]],
@@ -109,7 +109,7 @@ describe("POST /midonet-api/trace-segments", () => {
       (at(answer.json, "violations") as { property: string }[]).map((v) => v.property),
       ["bootId", "lost[0].count"],
     );
-    assert.equal(rig.traceStore.flow(flowId(40)), null);
+    assert.equal(await rig.traceStore.flow(flowId(40)), null);
     for (const [body, status] of [
       ["{", 400],
       ["[]", 400],

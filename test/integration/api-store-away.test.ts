@@ -131,17 +131,17 @@ describe("an API server whose store goes away", () => {
     const later = await s.admin.traces.create(input);
     await s.time.settle();
     for (const [n, { id }] of [gone, stays, later].entries())
-      s.traceStore.add(ingressSegment({ segmentId: `s${n}`, flowTraceId: flowId(n + 1), requestIds: [id] }));
+      await s.traceStore.add([ingressSegment({ segmentId: `s${n}`, flowTraceId: flowId(n + 1), requestIds: [id] })]);
     s.session.disconnect();
     await s.admin.traces.delete(gone.id);
     await s.admin.traces.delete(later.id);
     await s.time.settle();
-    assert.ok(s.traceStore.flow(flowId(1)));
+    assert.ok(await s.traceStore.flow(flowId(1)));
     s.session.reconnect();
-    await eventually(() => assert.equal(s.traceStore.flow(flowId(1)), null));
-    assert.equal(s.traceStore.flow(flowId(3)), null);
-    assert.ok(s.traceStore.flow(flowId(2)));
-    assert.equal(s.traceStore.flows(requestId(1), { limit: 1 }).flows.length, 0);
+    await eventually(async () => assert.equal(await s.traceStore.flow(flowId(1)), null));
+    assert.equal(await s.traceStore.flow(flowId(3)), null);
+    assert.ok(await s.traceStore.flow(flowId(2)));
+    assert.equal((await s.traceStore.flows(requestId(1), { limit: 1 })).flows.length, 0);
   });
 });
 

@@ -27,9 +27,11 @@ interface Scene {
 const newTraceStore = (): MemoryTraceStore => new MemoryTraceStore({ clock: systemClock });
 
 /** Flow traces 1 … `count` that the store has, by number of ingress segments. */
-const has = (store: MemoryTraceStore, from: number, to: number): number =>
-  Array.from({ length: to - from + 1 }, (_, i) => store.flow(flowId(from + i))).filter((f) => f?.segments.length === 1)
-    .length;
+async function has(store: MemoryTraceStore, from: number, to: number): Promise<number> {
+  let count = 0;
+  for (let n = from; n <= to; n++) if ((await store.flow(flowId(n)))?.segments.length === 1) count++;
+  return count;
+}
 
 async function scene(t: TestContext, limits: Partial<SinkLimits> = {}): Promise<Scene> {
   const tree = new EmbeddedNsdb("memory:");
@@ -82,11 +84,11 @@ describe("segments from an agent to real API servers", () => {
     s.send(1, 700);
     const [a, b] = [newTraceStore(), newTraceStore()];
     await s.serve(a);
-    await eventually(() => assert.equal(has(a, 1, 700), 700));
+    await eventually(async () => assert.equal(await has(a, 1, 700), 700));
     await s.serve(b);
     await eventually(() => assert.equal(s.sink.counters().collectors, 2));
     s.send(701, 2_000);
-    await eventually(() => assert.deepEqual([has(a, 1, 2_000), has(b, 701, 2_000)], [2_000, 1_300]));
+    await eventually(async () => assert.deepEqual([await has(a, 1, 2_000), await has(b, 701, 2_000)], [2_000, 1_300]));
     await eventually(() => assert.equal(s.sink.counters().waiting, 0));
     assert.equal(s.sink.counters().refused, 0);
   });
@@ -105,10 +107,10 @@ describe("segments from an agent to real API servers", () => {
       await first.stop();
       s.send(sent + 301, sent + 600);
       sent += 600;
-      await eventually(() => assert.equal(has(b, 1, sent), sent));
-      assert.ok(has(a, 1, sent) < sent);
+      await eventually(async () => assert.equal(await has(b, 1, sent), sent));
+      assert.ok((await has(a, 1, sent)) < sent);
       first = await s.serve(a, port);
-      await eventually(() => assert.equal(has(a, 1, sent), sent));
+      await eventually(async () => assert.equal(await has(a, 1, sent), sent));
     }
     assert.equal(s.sink.counters().overflowed, 0);
     await eventually(() => assert.equal(s.sink.counters().waiting, 0));
@@ -161,7 +163,7 @@ describe("segments from an agent to real API servers", () => {
       s.send(n, n + 19);
       await new Promise((resolve) => setImmediate(resolve));
     }
-    await eventually(() => assert.equal(has(store, 1, 400), 400));
+    await eventually(async () => assert.equal(await has(store, 1, 400), 400));
     await eventually(() => assert.equal(s.sink.counters().waiting, 0), 20_000);
     assert.ok(s.sink.counters().retries > 2, `${s.sink.counters().retries} retries`);
     assert.equal(events.length, 400, "each changed something once");
@@ -174,7 +176,7 @@ describe("segments from an agent to real API servers", () => {
     await eventually(() => assert.equal(s.sink.counters().collectors, 1));
     s.send(1, 3_000);
     await s.sink.stop();
-    assert.equal(has(store, 1, 3_000), 3_000);
+    assert.equal(await has(store, 1, 3_000), 3_000);
   });
 });
 

@@ -24,7 +24,8 @@ export class EventRing {
 
   emit(event: Omit<FlowEvent, "id">): void {
     const numbered: FlowEvent = { ...event, id: ++this.lastId };
-    this.ring.push(numbered);
+    // A replay shows the flow as it is then: what it was like is not kept.
+    this.ring.push({ ...numbered, trace: null });
     // Cut in one go, so that each event pays for its share only.
     if (this.ring.length >= this.capacity * 2) this.ring.splice(0, this.ring.length - this.capacity);
     this.forgottenUpTo = (this.ring[0] as FlowEvent).id - 1;

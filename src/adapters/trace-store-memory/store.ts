@@ -1,5 +1,6 @@
 import { type Clock, type FlowTraceId, MidotraceError, type TraceRequestId } from "#core/base";
 import {
+  type Added,
   arrivedName,
   assembleFlowTrace,
   copyName,
@@ -61,24 +62,24 @@ export class MemoryTraceStore implements TraceStore {
     this.events = new EventRing(this.limits.maxEvents, Math.floor(options.clock.nowMs()) * 1024 + 1);
   }
 
-  add(segment: TraceSegment): FlowTraceId[] {
-    if (segment.flowTraceId === null) return this.addOrphan(segment);
-    if (segment.requestIds.length > 0 && segment.requestIds.every((id) => this.forgotten.has(id))) return [];
-    const known = this.records.get(segment.flowTraceId);
-    const record = known ?? this.open(segment.flowTraceId);
-    if (!this.put(record, segment)) return [];
-    for (const e of segment.expects) this.adopt(copyOf(e));
-    this.announce(record, known === undefined ? "new" : "changed");
-    this.makeRoom();
-    return [record.flowTraceId];
+  async add(segments: readonly TraceSegment[]): Promise<Added> {
+    const changed = new Set<FlowTraceId>();
+    let duplicates = 0;
+    for (const segment of segments) {
+      const became =
+        segment.flowTraceId === null ? this.addOrphan(segment) : this.addKnown(segment, segment.flowTraceId);
+      if (became === "duplicate") duplicates++;
+      else if (became !== null) changed.add(became);
+    }
+    return { changed: [...changed], duplicates };
   }
 
-  lost(hostId: string, count: number, because: string): void {
+  async lost(hostId: string, count: number, because: string): Promise<void> {
     this.notes.push({ hostId, count, because, atMs: this.options.clock.nowMs() });
     if (this.notes.length > this.limits.maxLossNotes) this.notes.shift();
   }
 
-  flows(requestId: TraceRequestId, query: FlowQuery): FlowPage {
+  async flows(requestId: TraceRequestId, query: FlowQuery): Promise<FlowPage> {
     if (!Number.isInteger(query.limit) || query.limit < 1) refuse("limit", "a whole number from 1");
     const limit = Math.min(query.limit, MAX_PAGE);
     const before = query.before === undefined ? Number.POSITIVE_INFINITY : placeOf("before", query.before);
@@ -100,16 +101,16 @@ export class MemoryTraceStore implements TraceStore {
     return { flows: page.reverse(), more: inOrder.some((r) => r.place <= after) };
   }
 
-  flow(flowTraceId: FlowTraceId): FlowTrace | null {
+  async flow(flowTraceId: FlowTraceId): Promise<FlowTrace | null> {
     const record = this.records.get(flowTraceId);
     return record === undefined ? null : this.assemble(record);
   }
 
-  orphans(): readonly TraceSegment[] {
+  async orphans(): Promise<readonly TraceSegment[]> {
     return [...this.lonely.values()];
   }
 
-  settle(): FlowTraceId[] {
+  async settle(): Promise<readonly FlowTraceId[]> {
     const changed: FlowTraceId[] = [];
     const now = this.options.clock.nowMs();
     for (const record of this.records.values()) {
@@ -124,7 +125,7 @@ export class MemoryTraceStore implements TraceStore {
     return this.events.subscribe(requestId, listener);
   }
 
-  since(requestId: TraceRequestId | null, eventId: number): Replay {
+  async since(requestId: TraceRequestId | null, eventId: number): Promise<Replay> {
     return this.events.since(requestId, eventId);
   }
 
@@ -132,7 +133,7 @@ export class MemoryTraceStore implements TraceStore {
     return this.events.lastId;
   }
 
-  forgetRequest(requestId: TraceRequestId): void {
+  async forgetRequest(requestId: TraceRequestId): Promise<void> {
     this.forgotten.add(requestId);
     for (const oldest of this.forgotten) {
       if (this.forgotten.size <= this.limits.maxForgotten) break;
@@ -143,6 +144,18 @@ export class MemoryTraceStore implements TraceStore {
       record.requestIds.delete(requestId);
       if (record.requestIds.size === 0) this.close(record);
     }
+  }
+
+  /** The flow trace that changed, if any. */
+  private addKnown(segment: TraceSegment, flowTraceId: FlowTraceId): FlowTraceId | "duplicate" | null {
+    if (segment.requestIds.length > 0 && segment.requestIds.every((id) => this.forgotten.has(id))) return null;
+    const known = this.records.get(flowTraceId);
+    const record = known ?? this.open(flowTraceId);
+    if (!this.put(record, segment)) return "duplicate";
+    for (const e of segment.expects) this.adopt(copyOf(e));
+    this.announce(record, known === undefined ? "new" : "changed");
+    this.makeRoom();
+    return flowTraceId;
   }
 
   private open(flowTraceId: FlowTraceId): FlowRecord {
@@ -187,10 +200,11 @@ export class MemoryTraceStore implements TraceStore {
     }
   }
 
-  private addOrphan(segment: TraceSegment): FlowTraceId[] {
-    if (this.lonely.has(segment.segmentId)) return [];
+  private addOrphan(segment: TraceSegment): FlowTraceId | "duplicate" | null {
+    if (this.lonely.has(segment.segmentId)) return "duplicate";
     const name = arrivedName(segment);
-    if (name !== null && [...this.expecting.get(name)].some((r) => r.segmentIds.has(segment.segmentId))) return [];
+    if (name !== null && [...this.expecting.get(name)].some((r) => r.segmentIds.has(segment.segmentId)))
+      return "duplicate";
     this.lonely.set(segment.segmentId, segment);
     if (name !== null) this.lonelyAt.add(name, segment);
     const joined = name === null ? null : this.adopt(name);
@@ -200,7 +214,7 @@ export class MemoryTraceStore implements TraceStore {
       this.orphansEvicted++;
       this.dropOrphan(oldest);
     }
-    return joined === null ? [] : [joined.flowTraceId];
+    return joined?.flowTraceId ?? null;
   }
 
   /** Gives the orphan that reports this copy, if there is one, to the one flow trace that sent it. */
@@ -225,7 +239,7 @@ export class MemoryTraceStore implements TraceStore {
   private announce(record: FlowRecord, change: FlowEvent["change"]): void {
     const trace = this.assemble(record);
     record.awaiting = trace?.completeness.missing.some((m) => m.reason === "awaited") ?? false;
-    this.events.emit({ change, flowTraceId: record.flowTraceId, requestIds: [...record.requestIds] });
+    this.events.emit({ change, flowTraceId: record.flowTraceId, requestIds: [...record.requestIds], trace });
   }
 
   private assemble(record: FlowRecord): FlowTrace | null {

@@ -70,7 +70,9 @@ export class ApiServer implements Lifecycle {
   private readonly nsdb: Nsdb;
   private readonly life: StoreLife;
   private readonly listeners: Listener[] = [];
+  private readonly traceWatch: TraceWatch;
   private settling: Cancel | null = null;
+  private settled: Promise<void> = Promise.resolve();
   private stopping = false;
 
   constructor(options: ApiServerOptions) {
@@ -79,12 +81,13 @@ export class ApiServer implements Lifecycle {
     this.collector = new Collector(traceStore, log);
     this.collectorId = random.uuid();
     this.nsdb = new Nsdb(store, random, clock);
+    this.traceWatch = new TraceWatch(store, traceStore, this.streams, log);
     this.life = new StoreLife({
       store,
       startStore: options.startStore ?? null,
       nsdb: this.nsdb,
       watchers: [
-        { prefix: "/traces", watcher: new TraceWatch(store, traceStore, this.streams, log) },
+        { prefix: "/traces", watcher: this.traceWatch },
         ...(options.aliveHosts === undefined ? [] : [{ prefix: "/hosts", watcher: options.aliveHosts }]),
       ],
       scheduler,
@@ -159,6 +162,7 @@ export class ApiServer implements Lifecycle {
   async stop(): Promise<void> {
     this.stopping = true;
     this.settling?.cancel();
+    await this.settled;
     await this.life.stop();
     this.streams.end(null, "shutdown");
     await Promise.all(this.listeners.map((listener) => listener.close()));
@@ -187,8 +191,17 @@ export class ApiServer implements Lifecycle {
 
   private settle(): void {
     this.settling = this.options.scheduler.after(SETTLE_MS, () => {
-      this.options.traceStore.settle();
-      this.settle();
+      this.settled = this.lookAtAwaited();
     });
+  }
+
+  private async lookAtAwaited(): Promise<void> {
+    try {
+      await this.options.traceStore.settle();
+      this.traceWatch.retry();
+    } catch (error) {
+      this.options.log.info("what is awaited could not be looked at", { error: String(error) });
+    }
+    if (!this.stopping) this.settle();
   }
 }

@@ -1,5 +1,5 @@
 import type { Body, RefusalDto, RouteOf, SegmentsAnswerDto } from "#core/api-contract";
-import type { TraceStore } from "#core/tracing";
+import type { TraceSegment, TraceStore } from "#core/tracing";
 import type { ApiLog } from "./call.ts";
 
 export type SegmentDelivery = Body<RouteOf<"deliverSegments">>;
@@ -32,8 +32,13 @@ export class Collector {
     this.log = log;
   }
 
-  take(delivery: SegmentDelivery): SegmentsAnswerDto {
+  /**
+   * Answered when it is kept; when that fails nothing of it counts as taken, and the agent sends it again.
+   * @throws MidotraceError STORE_UNAVAILABLE
+   */
+  async take(delivery: SegmentDelivery): Promise<SegmentsAnswerDto> {
     const { hostId, segments, lost } = delivery;
+    const fresh: TraceSegment[] = [];
     const answer = { accepted: 0, duplicates: 0, refused: [] as RefusalDto[] };
     for (const [index, read] of segments.entries()) {
       if (!read.ok) {
@@ -46,18 +51,19 @@ export class Collector {
         const violations = [{ property: "hostId", message: `must be the host that delivers, ${hostId}` }];
         answer.refused.push({ index, segmentId, violations });
       } else if (this.seen.has(segmentId)) answer.duplicates++;
-      else {
-        this.traceStore.add(segment);
-        this.remember(segmentId);
-        answer.accepted++;
-      }
+      else fresh.push(segment);
     }
+    const added = await this.traceStore.add(fresh);
+    for (const { segmentId } of fresh) this.remember(segmentId);
+    answer.accepted += fresh.length - added.duplicates;
+    answer.duplicates += added.duplicates;
     // A delivery that comes again has told of its losses before.
     if (this.isNew(delivery)) {
       for (const { count, why } of lost) {
+        await this.traceStore.lost(hostId, count, why);
         this.counters.lost += count;
-        this.traceStore.lost(hostId, count, why);
       }
+      this.heard(delivery);
     }
     this.counters.accepted += answer.accepted;
     this.counters.duplicates += answer.duplicates;
@@ -79,6 +85,11 @@ export class Collector {
   }
 
   private isNew({ hostId, bootId, sequence }: SegmentDelivery): boolean {
+    const last = this.runs.get(`${hostId} ${bootId}`);
+    return last === undefined || sequence > last;
+  }
+
+  private heard({ hostId, bootId, sequence }: SegmentDelivery): void {
     const run = `${hostId} ${bootId}`;
     const last = this.runs.get(run);
     this.runs.delete(run);
@@ -87,6 +98,5 @@ export class Collector {
       if (this.runs.size <= RECENT_RUNS) break;
       this.runs.delete(oldest);
     }
-    return last === undefined || sequence > last;
   }
 }

@@ -1,6 +1,6 @@
 import { type FlowEventDto, type StreamEventName, stringifyExactJson } from "#core/api-contract";
 import type { Cancel, Scheduler, TraceRequestId } from "#core/base";
-import { type FlowEvent, redactFlowTrace, type TraceStore, type Viewer } from "#core/tracing";
+import { type FlowEvent, type FlowTrace, redactFlowTrace, type TraceStore, type Viewer } from "#core/tracing";
 import type { StreamSink } from "./call.ts";
 
 /** A comment this often keeps proxies from cutting a quiet stream. */
@@ -23,16 +23,19 @@ export interface EventStreamOptions {
 
 /**
  * One client's stream of server-sent events (WHATWG HTML §9.2). What waits for a slow client are ids, not texts: a flow is
- * rendered when it is written, so the client gets its newest state. When more wait than the queue takes, the client is cut
+ * read when it is written, so the client gets its newest state; a client that keeps up costs no read, for the event has the
+ * flow with it. When more wait than the queue takes, the client is cut
  * with an `end` event; it may come back with the id it has seen last.
  */
 export class EventStream {
   private readonly sink: StreamSink;
   private readonly options: EventStreamOptions;
-  private readonly waiting: FlowEvent[] = [];
+  private readonly waiting: WaitingEvent[] = [];
   /** How many may wait: a replay is bounded by the store and comes on top. */
   private capacity: number;
   private blocked = false;
+  /** A flow is being read, or what was missed: what comes meanwhile waits. */
+  private reading = false;
   private ended = false;
   private released = false;
   private heartbeat: Cancel | null = null;
@@ -48,8 +51,8 @@ export class EventStream {
     this.closed = closed;
   }
 
-  /** Begins: what the client has missed, or a `gap`, and from then on what comes. */
-  open(): void {
+  /** Begins: what the client has missed, or a `gap`, and from then on what comes. Never rejects. */
+  async open(): Promise<void> {
     const { traceStore, traceId, lastEventId } = this.options;
     this.sink.onClose(() => this.release());
     this.unsubscribe = traceStore.subscribe(traceId, (event) => this.take(event));
@@ -57,15 +60,8 @@ export class EventStream {
     // An event without data is not dispatched, but sets the id that the client will come back with.
     const start = lastEventId ?? newest;
     this.send(`retry: ${RETRY_MS}\nid: ${start}\n\n`);
-    if (lastEventId !== null) {
-      const replay = traceStore.since(traceId, lastEventId);
-      if (replay.gap) this.send(frame("gap", { lastEventId: newest }, newest));
-      else {
-        this.capacity += replay.events.length;
-        for (const event of replay.events) this.take(event);
-      }
-    }
     this.beat();
+    if (lastEventId !== null) await this.exclusively(() => this.replay(lastEventId, newest));
   }
 
   /** Ends the stream with an event that says why. */
@@ -81,19 +77,33 @@ export class EventStream {
     this.linger = this.options.scheduler.after(LINGER_MS, () => this.release());
   }
 
-  private take(event: FlowEvent): void {
+  private async replay(lastEventId: number, newest: number): Promise<void> {
+    const { traceStore, traceId } = this.options;
+    const { gap, events } = await traceStore.since(traceId, lastEventId);
     if (this.ended) return;
-    if (!this.blocked) {
-      this.write(event);
+    if (gap) {
+      this.send(frame("gap", { lastEventId: newest }, newest));
       return;
     }
-    if (this.waiting.length >= this.capacity) this.end("slow-client");
-    else this.waiting.push(event);
+    const last = events.at(-1)?.id ?? lastEventId;
+    // What came while it was read may be told of there, too.
+    const later = this.waiting.filter((e) => e.id > last);
+    this.capacity += events.length;
+    this.waiting.splice(0, this.waiting.length, ...events.map(waitingEvent), ...later);
   }
 
-  private write(event: FlowEvent): void {
-    const flow = this.options.traceStore.flow(event.flowTraceId);
-    if (flow === null) return;
+  private take(event: FlowEvent): void {
+    if (this.ended) return;
+    const free = !this.blocked && !this.reading;
+    if (free && event.trace !== null) this.write(event, event.trace);
+    else if (this.waiting.length >= this.capacity) this.end("slow-client");
+    else {
+      this.waiting.push(waitingEvent(event));
+      if (free) void this.exclusively(async () => {});
+    }
+  }
+
+  private write(event: WaitingEvent, flow: FlowTrace): void {
     const dto: FlowEventDto = { change: event.change, flow: redactFlowTrace(flow, this.options.viewer) };
     this.send(frame("flow", dto, event.id));
   }
@@ -106,10 +116,29 @@ export class EventStream {
 
   private drain(): void {
     this.blocked = false;
+    if (!this.reading) void this.exclusively(async () => {});
+  }
+
+  /** Does the work, then writes what waits, as far as the client takes it. */
+  private async exclusively(work: () => Promise<void>): Promise<void> {
+    this.reading = true;
+    try {
+      await work();
+      await this.writeWaiting();
+    } catch {
+      // The client comes back with the id it has seen last.
+      this.end("store-unavailable");
+    } finally {
+      this.reading = false;
+    }
+  }
+
+  private async writeWaiting(): Promise<void> {
     while (!this.blocked && !this.ended) {
       const event = this.waiting.shift();
       if (event === undefined) return;
-      this.write(event);
+      const flow = await this.options.traceStore.flow(event.flowTraceId);
+      if (flow !== null && !this.ended) this.write(event, flow);
     }
   }
 
@@ -136,6 +165,10 @@ export class EventStream {
     this.closed();
   }
 }
+
+type WaitingEvent = Pick<FlowEvent, "id" | "change" | "flowTraceId">;
+
+const waitingEvent = ({ id, change, flowTraceId }: FlowEvent): WaitingEvent => ({ id, change, flowTraceId });
 
 function frame(name: StreamEventName, data: unknown, id: number | null): string {
   const idLine = id === null ? "" : `id: ${id}\n`;

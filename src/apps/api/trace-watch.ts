@@ -12,6 +12,7 @@ export class TraceWatch implements NsdbWatcher {
   private readonly log: ApiLog;
   /** Requests that are there, as far as is known. */
   private readonly known = new Set<string>();
+  private readonly unforgotten = new Set<TraceRequestId>();
 
   constructor(store: NsdbStore, traceStore: TraceStore, streams: OpenStreams, log: ApiLog) {
     this.store = store;
@@ -50,9 +51,22 @@ export class TraceWatch implements NsdbWatcher {
     for (const id of there) this.known.add(id);
   }
 
+  /** Those that could not be forgotten while the trace store was away, once more. */
+  retry(): void {
+    for (const id of this.unforgotten) this.forget(id);
+  }
+
+  private forget(id: TraceRequestId): void {
+    this.unforgotten.delete(id);
+    this.traceStore.forgetRequest(id).catch((error: unknown) => {
+      this.unforgotten.add(id);
+      this.log.info("the flows of a deleted trace request are still there", { id, error: String(error) });
+    });
+  }
+
   private gone(id: string): void {
     this.known.delete(id);
-    this.traceStore.forgetRequest(id as TraceRequestId);
+    this.forget(id as TraceRequestId);
     this.streams.end(id, "deleted");
   }
 }

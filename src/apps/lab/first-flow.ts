@@ -10,10 +10,10 @@ const MAX_WIDTH = 160;
 export function showFirstFlow(lab: Lab, requestId: string, io: Io, paint: Paint): void {
   const id = requestId as TraceRequestId;
   let first: FlowTrace["flowTraceId"] | null = null;
-  const end = lab.traces.subscribe(id, ({ flowTraceId }) => {
+  const end = lab.traces.subscribe(id, ({ flowTraceId, trace: flow }) => {
     first ??= flowTraceId;
-    const flow = lab.traces.flow(first);
-    if (flow === null || flow.completeness.missing.some((m) => m.reason === "awaited")) return;
+    if (flowTraceId !== first || flow === null) return;
+    if (flow.completeness.missing.some((m) => m.reason === "awaited")) return;
     end();
     const tree = renderFlowTrace(toPublic(flow), { colour: io.colours, width: Math.min(MAX_WIDTH, io.columns) - 2 });
     io.out(`\n${paint("strong", "First traced flow")}\n\n${indented(tree)}\n`);

@@ -244,11 +244,11 @@ export class Lab implements Lifecycle {
     const { traceLog } = this.o;
     return {
       segment: (segment: TraceSegment) => {
-        this.traces.add(segment);
+        void this.traces.add([segment]);
         traceLog?.segment(segment);
       },
       lost: (hostId, count, because) => {
-        this.traces.lost(hostId, count, because);
+        void this.traces.lost(hostId, count, because);
         traceLog?.lost(hostId, count, because);
       },
     };

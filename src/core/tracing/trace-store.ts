@@ -36,6 +36,16 @@ export interface FlowEvent {
   readonly change: "new" | "changed";
   readonly flowTraceId: FlowTraceId;
   readonly requestIds: readonly TraceRequestId[];
+  /** As it was when the event came, so that a stream need not ask for it; null in a replay. */
+  readonly trace: FlowTrace | null;
+}
+
+/** What became of the segments of one `add`. */
+export interface Added {
+  /** Flow traces that changed, each once. */
+  readonly changed: readonly FlowTraceId[];
+  /** Segments that were there before. */
+  readonly duplicates: number;
 }
 
 export interface Replay {
@@ -45,29 +55,30 @@ export interface Replay {
 }
 
 /**
- * Where the collector keeps flow traces. Everything is done when the call returns; listeners are called within `add`,
- * `settle` and in order of event ids, which only grow, also over restarts. What a listener throws is swallowed: it can
- * neither stop the store nor the others. Flow traces are bounded by count, the oldest goes first (`evicted` counts).
+ * Where the collector keeps flow traces. A call is done, and kept, when its promise resolves, and has changed nothing when
+ * it rejects; listeners are called before that, in order of event ids, which only grow, also over restarts. What a listener
+ * throws is swallowed: it can neither stop the store nor the others. Flow traces are bounded, the oldest goes first
+ * (`evicted` counts). Every promise rejects with MidotraceError STORE_UNAVAILABLE while the store is away.
  */
 export interface TraceStore {
   readonly evicted: number;
-  /** Flow traces that changed; empty for a segment that was there, and for an orphan that nothing explains yet. */
-  add(segment: TraceSegment): FlowTraceId[];
+  /** All of them or, when it rejects, none. An orphan that nothing explains yet changes no flow trace. */
+  add(segments: readonly TraceSegment[]): Promise<Added>;
   /** A host says that it lost reports. */
-  lost(hostId: string, count: number, because: string): void;
+  lost(hostId: string, count: number, because: string): Promise<void>;
   /** @throws MidotraceError VALIDATION when a cursor or the limit is none. */
-  flows(requestId: TraceRequestId, query: FlowQuery): FlowPage;
-  flow(flowTraceId: FlowTraceId): FlowTrace | null;
+  flows(requestId: TraceRequestId, query: FlowQuery): Promise<FlowPage>;
+  flow(flowTraceId: FlowTraceId): Promise<FlowTrace | null>;
   /** Egress segments whose flow trace nobody knows, oldest first. */
-  orphans(): readonly TraceSegment[];
+  orphans(): Promise<readonly TraceSegment[]>;
   /** Emits a change for each flow trace whose awaited parts became overdue; to be called about every second. */
-  settle(): FlowTraceId[];
+  settle(): Promise<readonly FlowTraceId[]>;
   /** Events of one request, or of all (null). The returned function ends it. */
   subscribe(requestId: TraceRequestId | null, listener: (event: FlowEvent) => void): () => void;
   /** The events after `eventId`; 0 or any id from before a restart is a gap. */
-  since(requestId: TraceRequestId | null, eventId: number): Replay;
+  since(requestId: TraceRequestId | null, eventId: number): Promise<Replay>;
   /** Id of the newest event: where a new subscriber begins. */
   lastEventId(): number;
   /** Forgets the request, and the flow traces that no other request asked for; late segments do not bring it back. */
-  forgetRequest(requestId: TraceRequestId): void;
+  forgetRequest(requestId: TraceRequestId): Promise<void>;
 }

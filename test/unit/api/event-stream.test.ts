@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { MemoryTraceStore } from "#adapters/trace-store-memory";
 import { EventStream, type EventStreamOptions, HEARTBEAT_MS, type StreamSink } from "#apps/api";
 import { droppedSegment } from "../../support/tracing-example.ts";
@@ -68,26 +69,28 @@ function rig(options: Partial<EventStreamOptions> = {}) {
     },
     () => closed++,
   );
-  const add = (n: number): void => void traceStore.add(droppedSegment({ segmentId: `s${n}`, flowTraceId: flowId(n) }));
+  const add = async (n: number): Promise<unknown> =>
+    await traceStore.add([droppedSegment({ segmentId: `s${n}`, flowTraceId: flowId(n) })]);
   return { time, traceStore, sink, stream, add, closed: () => closed };
 }
 
 describe("event stream", () => {
-  it("holds events back while the client is behind, and gives each flow's newest state afterwards", () => {
+  it("holds events back while the client is behind, and gives each flow's newest state afterwards", async () => {
     const { sink, stream, add } = rig();
-    stream.open();
+    void stream.open();
     sink.accepting = false;
-    for (let n = 1; n <= 4; n++) add(n);
+    for (let n = 1; n <= 4; n++) await add(n);
     assert.deepEqual(sink.names, ["re", "flow"]);
     sink.drain();
+    await setImmediate();
     assert.deepEqual(sink.names, ["re", "flow", "flow", "flow", "flow"]);
   });
 
   it("cuts a client that is too far behind, says why, and lets go of everything", async () => {
     const { sink, stream, add, time, closed } = rig();
-    stream.open();
+    void stream.open();
     sink.accepting = false;
-    for (let n = 1; n <= 9; n++) add(n);
+    for (let n = 1; n <= 9; n++) await add(n);
     assert.deepEqual(sink.names, ["re", "flow", "end"]);
     assert.match(sink.texts.at(-1) ?? "", /"reason":"slow-client"/);
     assert.ok(sink.finished && !sink.destroyed, "what was written may still go out");
@@ -99,31 +102,32 @@ describe("event stream", () => {
     assert.equal(time.pending, 0);
   });
 
-  it("gives a client that comes back all it missed, however little its queue is", () => {
+  it("gives a client that comes back all it missed, however little its queue is", async () => {
     const first = rig();
-    first.stream.open();
+    void first.stream.open();
     const seen = first.traceStore.lastEventId();
-    for (let n = 1; n <= 8; n++) first.add(n);
+    for (let n = 1; n <= 8; n++) await first.add(n);
     const sink = new FakeSink();
     sink.accepting = false;
     const { traceStore, time } = first;
     const options = { traceStore, scheduler: time, traceId: requestId(0xe1), viewer: { admin: true, tenantId: "" } };
-    new EventStream(sink, { ...options, queue: 1, lastEventId: seen }, () => undefined).open();
+    await new EventStream(sink, { ...options, queue: 1, lastEventId: seen }, () => undefined).open();
     sink.drain();
+    await setImmediate();
     assert.equal(sink.names.filter((n) => n === "flow").length, 8);
   });
 
-  it("shows a tenant only what is the tenant's", () => {
+  it("shows a tenant only what is the tenant's", async () => {
     const { sink, stream, add } = rig({ viewer: { admin: false, tenantId: "somebody-else" } });
-    stream.open();
-    add(1);
+    void stream.open();
+    await add(1);
     assert.match(sink.texts.at(-1) ?? "", /"withheld":true/);
     assert.ok(!(sink.texts.at(-1) ?? "").includes("red-net"));
   });
 
   it("stops beating when the client goes", async () => {
     const { sink, stream, time, closed } = rig();
-    stream.open();
+    void stream.open();
     await time.advance(HEARTBEAT_MS * 2);
     assert.equal(sink.texts.filter((t) => t.startsWith(":")).length, 2);
     sink.close();

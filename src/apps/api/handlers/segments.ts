@@ -3,5 +3,5 @@ import { type Deps, type Handlers, json } from "../call.ts";
 
 /** What agents deliver. Does not touch the store of the virtual network, so it works while that is away. */
 export function segmentHandlers({ collector }: Deps): Handlers<SegmentOperation> {
-  return { deliverSegments: ({ body }) => json(collector.take(body)) };
+  return { deliverSegments: async ({ body }) => json(await collector.take(body)) };
 }

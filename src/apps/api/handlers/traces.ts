@@ -45,7 +45,7 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
     listFlows: async ({ params, query, links, viewer }) => {
       const { id } = await nsdb.traces.get(params.id);
       const { limit, before, after, verdict, host } = query;
-      const page = traceStore.flows(id, {
+      const page = await traceStore.flows(id, {
         limit,
         ...(before === undefined ? {} : { before }),
         ...(after === undefined ? {} : { after }),
@@ -62,7 +62,7 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
     },
     getFlow: async ({ params, viewer }) => {
       const { id } = await nsdb.traces.get(params.id);
-      const trace = traceStore.flow(params.flowTraceId as FlowTraceId);
+      const trace = await traceStore.flow(params.flowTraceId as FlowTraceId);
       if (trace === null || !trace.traceRequestIds.includes(id))
         throw new MidotraceError("NOT_FOUND", `no flow trace ${params.flowTraceId} of trace request ${id}`);
       return json(redactFlowTrace(trace, viewer));
@@ -77,7 +77,7 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
           const options = { traceStore, scheduler, traceId: id, viewer, queue, lastEventId };
           const stream = new EventStream(sink, options, () => forget());
           const forget = streams.add(id, (reason) => stream.end(reason));
-          stream.open();
+          void stream.open();
         },
       };
     },
