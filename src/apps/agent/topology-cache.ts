@@ -1,6 +1,6 @@
 import type { BridgeId, Cancel, ChainId, PortId, RouterId, RuleId, Scheduler } from "#core/base";
 import type { FlowTag } from "#core/flows";
-import { type NsdbEvent, type NsdbStore, type NsdbWatch, RULE } from "#core/nsdb";
+import type { NsdbEvent, NsdbStore, NsdbWatch } from "#core/nsdb";
 import {
   type ArmedTrace,
   type BridgeDevice,
@@ -20,10 +20,10 @@ import {
   type VirtualDevice,
 } from "#core/topology";
 import { ArmedTraces } from "./armed-traces.ts";
+import { NodeCache } from "./node-cache.ts";
 import { PortKeys } from "./port-keys.ts";
 import { PathUsers } from "./path-users.ts";
 import { isUnavailable } from "./refresher.ts";
-import { RuleCache } from "./rule-cache.ts";
 import { type IsUp, type Loaded, TopologyReader } from "./topology-reader.ts";
 
 export type ObjectKind = "port" | "bridge" | "router" | "chain" | "group";
@@ -50,7 +50,6 @@ interface Slot {
 type AnyLoaded = Loaded<NonNullable<Slot["object"]>>;
 type Read = { readonly slot: Slot; readonly loaded: AnyLoaded };
 
-const RULES = `${RULE.directory}/`;
 /** Changes are read at once, but so long after the last reading at the earliest, ms: a burst of them is few readings. */
 const PACE_MS = 50;
 /** After this a reading that the store did not answer is made again, ms. */
@@ -68,7 +67,7 @@ export class TopologyCache implements TopologyView {
   private readonly store: NsdbStore;
   private readonly scheduler: Scheduler;
   private readonly listener: TopologyListener;
-  private readonly rules: RuleCache;
+  private readonly nodes: NodeCache;
   private readonly isUp: IsUp;
   private readonly slots = new Map<string, Slot>();
   private readonly ports = new Map<string, PortDevice | null>();
@@ -95,7 +94,7 @@ export class TopologyCache implements TopologyView {
     this.store = store;
     this.isUp = isUp;
     this.scheduler = scheduler;
-    this.rules = new RuleCache(store);
+    this.nodes = new NodeCache(store);
     this.listener = listener;
   }
 
@@ -168,9 +167,12 @@ export class TopologyCache implements TopologyView {
 
   private changed(events: readonly NsdbEvent[]): void {
     for (const event of events) {
-      if (event.path.startsWith(RULES)) this.rules.touched(event.path);
+      this.nodes.touched(event.path);
       this.touch(event.path);
-      if (event.kind !== "changed") this.touch(`${event.path.slice(0, event.path.lastIndexOf("/"))}/*`);
+      if (event.kind === "changed") continue;
+      const parent = event.path.slice(0, event.path.lastIndexOf("/"));
+      this.nodes.touchedChildren(parent);
+      this.touch(`${parent}/*`);
     }
     if (this.dirty.size > 0 && this.cooling === null) this.read();
   }
@@ -181,7 +183,7 @@ export class TopologyCache implements TopologyView {
 
   /** Reads everything again that is known here. */
   refreshAll(): void {
-    this.rules.clear();
+    this.nodes.clear();
     this.complaints.clear();
     for (const slot of this.slots.values()) this.dirty.add(slot);
     this.read();
@@ -262,7 +264,7 @@ export class TopologyCache implements TopologyView {
 
   /** Null: there is something that makes no sense. @throws NsdbUnavailable */
   private async readSlot(slot: Slot): Promise<Read | null> {
-    const reader = new TopologyReader(this.store, this.rules, this.isUp, (error) => this.complain(error));
+    const reader = new TopologyReader(this.nodes, this.isUp, (error) => this.complain(error));
     try {
       return { slot, loaded: await read(reader, slot) };
     } catch (error) {

@@ -3,12 +3,9 @@ import {
   BRIDGE,
   CHAIN,
   chainRulesPath,
-  decode,
   devicePortsPath,
   groupAddressesPath,
   type Kind,
-  type NsdbNode,
-  type NsdbStore,
   portActivePath,
   portGroupsOfPath,
   PORT,
@@ -34,7 +31,7 @@ import {
   type RouterDevice,
   type RuleRecord,
 } from "#core/topology";
-import type { RuleCache } from "./rule-cache.ts";
+import type { NodeCache } from "./node-cache.ts";
 
 /** A device as read, with the traces armed on it (empty for chains and groups). */
 export interface Loaded<T> {
@@ -47,18 +44,16 @@ export interface Loaded<T> {
 /** Whether the port is up on the host that it is bound to; `said`: whether the store says so. */
 export type IsUp = (port: PortId, host: HostId, said: boolean) => boolean;
 
-/** One reading of one object: reads nodes, remembers which, compiles. */
+/** One reading of one object: reads nodes, as far as they are not known, remembers which, compiles. */
 export class TopologyReader {
   readonly paths = new Set<string>();
-  private readonly store: NsdbStore;
-  private readonly ruleCache: RuleCache;
+  private readonly nodes: NodeCache;
   private readonly isUp: IsUp;
   private readonly unreadable: (error: unknown) => void;
 
   /** @param unreadable takes the error of a port that the device can do without. */
-  constructor(store: NsdbStore, ruleCache: RuleCache, isUp: IsUp, unreadable: (error: unknown) => void) {
-    this.store = store;
-    this.ruleCache = ruleCache;
+  constructor(nodes: NodeCache, isUp: IsUp, unreadable: (error: unknown) => void) {
+    this.nodes = nodes;
     this.isUp = isUp;
     this.unreadable = unreadable;
   }
@@ -124,11 +119,9 @@ export class TopologyReader {
 
   private async rules(chain: ChainId): Promise<RuleRecord[]> {
     const path = chainRulesPath(chain);
-    const node = await this.node(path);
-    if (node === null) return [];
-    const paths = decode(readRuleList, node.data, path).ruleList.map((id) => `${RULE.directory}/${id}`);
-    for (const rule of paths) this.paths.add(rule);
-    return this.ruleCache.records(paths);
+    this.paths.add(path);
+    const list = await this.nodes.value(path, readRuleList);
+    return list === null ? [] : this.records(RULE, list.ruleList);
   }
 
   private async activeOn(port: PortRecord): Promise<boolean> {
@@ -142,36 +135,23 @@ export class TopologyReader {
 
   /** Those of the ids that exist, in order. @throws MidotraceError INTERNAL when one makes no sense. */
   private async records<T extends { readonly id: string }>(kind: Kind<T>, ids: readonly string[]): Promise<T[]> {
-    return (await this.nodesOf(kind, ids)).map((n) => decode(kind.read, n.data, n.path));
+    this.dependOn(kind, ids);
+    return this.nodes.records(kind, ids);
   }
 
   /** Of the other ports of a device: one that makes no sense counts as missing, and the device has the others. */
   private async readablePorts(ids: readonly string[]): Promise<PortRecord[]> {
-    return (await this.nodesOf(PORT, ids)).flatMap((n) => {
-      try {
-        return [decode(PORT.read, n.data, n.path)];
-      } catch (error) {
-        this.unreadable(error);
-        return [];
-      }
-    });
+    this.dependOn(PORT, ids);
+    return this.nodes.readable(PORT, ids, this.unreadable);
   }
 
-  private async nodesOf<T extends { readonly id: string }>(kind: Kind<T>, ids: readonly string[]): Promise<NsdbNode[]> {
-    if (ids.length === 0) return [];
-    const paths = ids.map((id) => `${kind.directory}/${id}`);
-    for (const path of paths) this.paths.add(path);
-    return (await this.store.getMany(paths)).filter((n) => n !== null);
+  private dependOn(kind: Pick<Kind<never>, "directory">, ids: readonly string[]): void {
+    for (const id of ids) this.paths.add(`${kind.directory}/${id}`);
   }
 
-  private async node(path: string): Promise<NsdbNode | null> {
-    this.paths.add(path);
-    return this.store.get(path);
-  }
-
-  private async children(path: string): Promise<string[]> {
+  private async children(path: string): Promise<readonly string[]> {
     this.paths.add(`${path}/*`);
-    return this.store.children(path);
+    return this.nodes.children(path);
   }
 }
 

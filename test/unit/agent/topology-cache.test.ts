@@ -75,7 +75,8 @@ function behindTheAnswer(path: string, work: () => Promise<unknown>): void {
 
 test("a change behind the answer to the first reading of a device is not missed", async () => {
   const bridge = await nsdb.bridges.create({ name: "before", tenantId: T });
-  const port = await nsdb.ports.createOnBridge(bridge.id, {});
+  const elsewhere = await nsdb.bridges.create({ name: "elsewhere", tenantId: T });
+  const port = await nsdb.ports.createOnBridge(elsewhere.id, {});
   const path = `${BRIDGE.directory}/${bridge.id}`;
   behindTheAnswer(path, () => nsdb.bridges.update(bridge.id, { name: "after" }));
   cache.load("bridge", bridge.id);

@@ -1,0 +1,138 @@
+import { decode, type Kind, type NsdbNode, type NsdbStore, type Reader } from "#core/nsdb";
+
+/** What was asked of the store and is being answered, and what changed meanwhile: the answer may be older than the change. */
+interface Reading {
+  readonly changed: Set<string>;
+  gap: boolean;
+}
+
+/**
+ * Nodes and sets of children as they were last read. The store tells of every change below the root, so what was read holds
+ * until it is touched: when a rule is added to a chain of a thousand, one list and one rule are asked for, and not the
+ * device with its ports and routes. `clear` after a gap, in which the store could not tell.
+ */
+export class NodeCache {
+  private readonly store: NsdbStore;
+  /** By path; null: there is no such node. */
+  private readonly nodes = new Map<string, unknown>();
+  /** By path of the parent. */
+  private readonly directories = new Map<string, readonly string[]>();
+  private readonly readings = new Set<Reading>();
+
+  constructor(store: NsdbStore) {
+    this.store = store;
+  }
+
+  /** Nodes and sets of children that are kept. */
+  get size(): number {
+    return this.nodes.size + this.directories.size;
+  }
+
+  /** The node at the path was created, changed or deleted. */
+  touched(path: string): void {
+    this.nodes.delete(path);
+    for (const reading of this.readings) reading.changed.add(path);
+  }
+
+  /** A child of the node at the path was created or deleted. */
+  touchedChildren(path: string): void {
+    this.directories.delete(path);
+    const name = childrenOf(path);
+    for (const reading of this.readings) reading.changed.add(name);
+  }
+
+  clear(): void {
+    this.nodes.clear();
+    this.directories.clear();
+    for (const reading of this.readings) reading.gap = true;
+  }
+
+  /** Those of the objects that exist, in order. @throws NsdbUnavailable; MidotraceError INTERNAL when one makes no sense. */
+  async records<T extends { readonly id: string }>(kind: Kind<T>, ids: readonly string[]): Promise<T[]> {
+    return this.readable(kind, ids, (error) => {
+      throw error;
+    });
+  }
+
+  /** As `records`; one that makes no sense is left out, and complained about each time. @throws NsdbUnavailable */
+  async readable<T extends { readonly id: string }>(
+    kind: Kind<T>,
+    ids: readonly string[],
+    complain: (error: unknown) => void,
+  ): Promise<T[]> {
+    const paths = ids.map((id) => `${kind.directory}/${id}`);
+    return (await this.values(paths, kind.read)).flatMap((value) => {
+      if (value instanceof Unreadable) complain(value.error);
+      return value === null || value instanceof Unreadable ? [] : [value];
+    });
+  }
+
+  /** Null: there is no such node. @throws NsdbUnavailable; MidotraceError INTERNAL when it makes no sense. */
+  async value<T>(path: string, read: Reader<T>): Promise<T | null> {
+    const [value = null] = await this.values([path], read);
+    if (value instanceof Unreadable) throw value.error;
+    return value;
+  }
+
+  /** Names, none for a node that does not exist. @throws NsdbUnavailable */
+  async children(path: string): Promise<readonly string[]> {
+    const known = this.directories.get(path);
+    if (known !== undefined) return known;
+    return this.reading(async (current) => {
+      const names = await this.store.children(path);
+      if (current(childrenOf(path))) this.directories.set(path, names);
+      return names;
+    });
+  }
+
+  /** A path is always read by the same reader: each belongs to one kind of node. */
+  private async values<T>(paths: readonly string[], read: Reader<T>): Promise<(T | Unreadable | null)[]> {
+    const missing = paths.filter((path) => !this.nodes.has(path));
+    const fresh = missing.length === 0 ? NONE : await this.read(missing, read);
+    // Both may have it: what came last is newest.
+    return paths.map((path) => (fresh.has(path) ? fresh.get(path) : this.nodes.get(path)) as T | Unreadable | null);
+  }
+
+  private read(paths: readonly string[], read: Reader<unknown>): Promise<ReadonlyMap<string, unknown>> {
+    return this.reading(async (current) => {
+      const found = new Map<string, unknown>();
+      const nodes = await this.store.getMany(paths);
+      paths.forEach((path, i) => {
+        const node = nodes[i] ?? null;
+        const value = node === null ? null : decoded(read, node.data, path);
+        found.set(path, value);
+        if (current(path)) this.nodes.set(path, value);
+      });
+      return found;
+    });
+  }
+
+  private async reading<R>(work: (current: (what: string) => boolean) => Promise<R>): Promise<R> {
+    const reading: Reading = { changed: new Set(), gap: false };
+    this.readings.add(reading);
+    try {
+      return await work((what) => !reading.gap && !reading.changed.has(what));
+    } finally {
+      this.readings.delete(reading);
+    }
+  }
+}
+
+/** A node that makes no sense, until it changes. */
+class Unreadable {
+  readonly error: unknown;
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
+function decoded(read: Reader<unknown>, data: NsdbNode["data"], path: string): unknown {
+  try {
+    return decode(read, data, path);
+  } catch (error) {
+    return new Unreadable(error);
+  }
+}
+
+const NONE: ReadonlyMap<string, unknown> = new Map();
+const childrenOf = (path: string): string => `${path}/*`;
