@@ -29,6 +29,14 @@ const bridgeOf = (name: string, change: object) => ({
 });
 const answering = (url: string, answer: object) => async (asked: string) =>
   asked === url ? answer : asked === READYZ ? ready() : clockAt(0);
+/** What the kernel says of the tunnel bridge and its card. */
+const kernel = (arpIgnore: number, bridgeMac: string, cardMac: string) => ({
+  "host-id": `${HOST_A}\n`,
+  "/sys/class/net/br-phy/address": `${bridgeMac}\n`,
+  "/sys/class/net/eth1/address": `${cardMac}\n`,
+  "/proc/sys/net/ipv4/conf/all/arp_ignore": "0\n",
+  "/proc/sys/net/ipv4/conf/eth1/arp_ignore": `${arpIgnore}\n`,
+});
 const gone = { value: null, trouble: "connect ECONNREFUSED" };
 
 /** What is broken, the line that must say so, and what the advice must name. */
@@ -412,6 +420,14 @@ const CASES: readonly [
     /del-port br-phy eth1/,
   ],
   [
+    "a card on which the kernel answers ARP beside the tunnel bridge",
+    { files: kernel(0, "02:00:00:00:00:01", "02:00:00:00:00:02") },
+    "fail",
+    "tunnel bridge",
+    /answers ARP for 192\.0\.2\.1 on eth1, too/,
+    /sysctl -w net\.ipv4\.conf\.eth1\.arp_ignore=8/,
+  ],
+  [
     "a bound interface that is too large",
     { probes: { interfaces: withInterfaces((n) => (n === "vm-1" ? { mtu: 1500 } : {})) } },
     "warn",
@@ -567,6 +583,14 @@ describe("agent doctor", () => {
       assert.match(line.advice, advice);
     });
   }
+
+  it("lets a tunnel bridge have its card's MAC, or a card that is silent", async () => {
+    const mac = "02:00:00:00:00:02";
+    for (const files of [kernel(0, mac, mac), kernel(8, "02:00:00:00:00:01", mac)]) {
+      const line = (await doctor({ files })).find((f) => f.check === "tunnel bridge");
+      assert.equal(line?.level, "ok", line?.found);
+    }
+  });
 
   it("calls nothing good that it could not look at", async () => {
     const dead = { value: null, trouble: "gone" };

@@ -1,4 +1,4 @@
-import type { Check, Examination, InterfaceFacts } from "./examination.ts";
+import type { Check, Examination, InterfaceFacts, Probes } from "./examination.ts";
 import { fail, type Finding, ok, unknown, warn } from "./finding.ts";
 
 /** Outer IPv4 20 + UDP 8 + VXLAN 8 + inner Ethernet 14 bytes (RFC 7348 §5). */
@@ -35,7 +35,7 @@ export const tunnelAddress: Check = {
 export const userspaceTunnel: Check = {
   name: "tunnel bridge",
   timeoutMs: 2_000,
-  async run(at) {
+  async run(at, probes) {
     const name = "tunnel bridge";
     const { database, tunnelInterface: facts } = at;
     if (database === null || database.choice === null)
@@ -86,6 +86,15 @@ export const userspaceTunnel: Check = {
           `ip link show ${p.name}; ovs-vsctl del-port ${bridge.name} ${p.name}`,
         ),
       );
+    const talkers = devices.filter((p) => answersToo(p.name, bridge.name, probes));
+    if (talkers.length > 0)
+      return talkers.map((p) =>
+        fail(
+          name,
+          `the kernel answers ARP for ${facts.addresses[0]} on ${p.name}, too, with another MAC than that of ${bridge.name}: peers that believe it lose what they send through the tunnel`,
+          `sysctl -w net.ipv4.conf.${p.name}.arp_ignore=8 net.ipv4.conf.${p.name}.rp_filter=1; and for the next start: docs/guide/installing.md, "In userspace"`,
+        ),
+      );
     return [
       ok(
         name,
@@ -95,10 +104,23 @@ export const userspaceTunnel: Check = {
   },
 };
 
+/**
+ * A userspace switch reads copies of what comes in by a card; the kernel gets the frames, too, and answers ARP for every
+ * address of the host on every interface (ip-sysctl, arp_ignore 0). Two answers with two MACs: the last one to come wins.
+ */
+function answersToo(device: string, bridge: string, probes: Probes): boolean {
+  const mac = (name: string): string => probes.readText(`/sys/class/net/${name}/address`)?.trim() ?? "";
+  if (mac(device) === mac(bridge)) return false;
+  const ignores = (name: string): number =>
+    Number(probes.readText(`/proc/sys/net/ipv4/conf/${name}/arp_ignore`)?.trim() ?? "1");
+  return Math.max(ignores("all"), ignores(device)) === 0;
+}
+
 const moveAddress = ({ tunnelIp }: Examination, { name, mtu }: InterfaceFacts): string =>
   [
-    "ovs-vsctl add-br br-phy -- set Bridge br-phy datapath_type=netdev -- add-port br-phy",
-    `${name}; ip address del ${tunnelIp}/PREFIX dev ${name}; ip address add ${tunnelIp}/PREFIX dev br-phy;`,
+    `ovs-vsctl add-br br-phy -- set Bridge br-phy datapath_type=netdev other_config:hwaddr=$(cat /sys/class/net/${name}/address)`,
+    `-- add-port br-phy ${name}; sysctl -w net.ipv4.conf.${name}.arp_ignore=8 net.ipv4.conf.${name}.rp_filter=1;`,
+    `ip address del ${tunnelIp}/PREFIX dev ${name}; ip address add ${tunnelIp}/PREFIX dev br-phy;`,
     `ip link set br-phy mtu ${mtu} up`,
   ].join(" ");
 
