@@ -35,6 +35,8 @@ export interface ClusterPlan {
   readonly keepForwarding?: boolean;
   /** Most bytes of an IP packet in the underlay; default: no limit. */
   readonly underlayMtu?: number;
+  /** Bytes of traced packets that agents keep; default: their headers. */
+  readonly captureBytes?: number;
 }
 
 export const ip = (text: string): Ipv4 => parseIpv4(text) as Ipv4;
@@ -111,6 +113,7 @@ export class Cluster {
       scheduler: this.time,
       random: this.random,
       ...(journal === undefined ? {} : { journal }),
+      ...(this.plan.captureBytes === undefined ? {} : { captureBytes: this.plan.captureBytes }),
       sink: {
         segment: (s) => void this.segments.push(s),
         lost: (host, count, because) => void this.problems.push(`${host} lost ${count}: ${because}`),

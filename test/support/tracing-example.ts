@@ -144,6 +144,7 @@ const base: TraceSegment = {
   dropReason: null,
   expects: [expected(H2, "h2")],
   arrival: null,
+  packet: null,
 };
 
 /** Dropped at h1 by the second rule of the bridge's inbound filter. */

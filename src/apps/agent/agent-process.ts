@@ -106,6 +106,7 @@ export class AgentProcess implements Lifecycle {
       store: this.store,
       datapath: this.datapath,
       sink,
+      captureBytes: Number(this.options["capture-bytes"]),
       journal: new FileTraceJournal({ directory: this.state.path, log: this.log }),
     });
     this.agent = agent;

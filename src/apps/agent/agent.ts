@@ -49,6 +49,8 @@ export interface AgentOptions {
   readonly sink: TraceSink;
   /** Keeps the counts of limits over restarts; opened and closed by the agent. Default: they begin anew with the agent. */
   readonly journal?: TraceJournal;
+  /** Bytes of each traced packet that are kept for packet captures. Default 0: the headers, no payload. */
+  readonly captureBytes?: number;
   readonly log: Log;
 }
 
@@ -124,7 +126,12 @@ export class Agent implements Lifecycle {
     const exhausted = (trace: ArmedTrace): void => this.topology.exhaust(trace.deviceId, trace.ruleId);
     this.gate = new AgentTraceGate(clock, random, { exhausted }, this.journal);
     this.output = new TraceOutput(o.sink, scheduler, o.hostId);
-    const who: Reporter = { hostId: o.hostId, hostName: o.hostName, bootId: random.uuid().slice(0, 8) };
+    const who: Reporter = {
+      hostId: o.hostId,
+      hostName: o.hostName,
+      bootId: random.uuid().slice(0, 8),
+      captureBytes: o.captureBytes ?? 0,
+    };
     const nextCookie = (): number => ++this.cookie;
     const view = {
       portByKey: (key: number) => this.portByKey(key),

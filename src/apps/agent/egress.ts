@@ -28,7 +28,7 @@ import {
 import type { AgentCounters } from "./counters.ts";
 import { type FlowRegistry, LIFETIME } from "./flow-registry.ts";
 import type { Peers } from "./peers.ts";
-import type { Reporter } from "./segments.ts";
+import { packetBytes, type Reporter } from "./segments.ts";
 import type { TraceOutput } from "./trace-output.ts";
 
 /** What the egress side must know of this host. */
@@ -274,6 +274,7 @@ export class Egress {
       dropReason: reason,
       expects: [],
       arrival: { fromIp: formatIpv4(a.tunnelSrc), tunnelKey: key, token, duplicate },
+      packet: packetBytes(a.frame, this.who),
     };
   }
 }

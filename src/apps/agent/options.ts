@@ -71,6 +71,16 @@ export const AGENT_OPTIONS = {
     choices: ["json", "text"],
     description: "of --log-file: one JSON object per line, or sentences",
   },
+  "capture-bytes": {
+    kind: "integer",
+    placeholder: "N",
+    unit: "bytes",
+    default: 0n,
+    min: 0n,
+    max: 65_535n,
+    description:
+      "how much of each traced packet is kept for packet captures, payload included; 0 keeps its headers and no payload",
+  },
   "log-level": {
     kind: "text",
     placeholder: "LEVEL",

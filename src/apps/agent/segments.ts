@@ -1,10 +1,12 @@
+import { base64Encode } from "#core/base";
 import { type FlowMask, formatAction, type FlowAction, formatMasked, withTraceBit } from "#core/flows";
-import { formatIpv4 } from "#core/packets";
+import { formatIpv4, headerBytes } from "#core/packets";
 import type { PacketContext } from "#core/simulation";
 import type { PortDevice } from "#core/topology";
 import {
   type DropReason,
   type ExpectedEgress,
+  type PacketBytes,
   type Recorder,
   traceKeyOf,
   type TraceSegment,
@@ -18,6 +20,14 @@ export interface Reporter {
   readonly hostName: string;
   /** Differs at each start of the agent, so that segment ids never repeat. */
   readonly bootId: string;
+  /** Bytes of each traced packet that its segment keeps; 0: its headers and no payload. */
+  readonly captureBytes: number;
+}
+
+/** The beginning of a traced packet, as the segment keeps it. */
+export function packetBytes(frame: Uint8Array, { captureBytes }: Pick<Reporter, "captureBytes">): PacketBytes {
+  const kept = frame.subarray(0, captureBytes === 0 ? headerBytes(frame) : captureBytes);
+  return { originalLength: frame.length, bytes: base64Encode(kept) };
 }
 
 export interface SentCopy {
@@ -140,6 +150,7 @@ export function ingressSegment(
     dropReason,
     expects,
     arrival: null,
+    packet: packetBytes(ctx.frame, who),
   };
 }
 

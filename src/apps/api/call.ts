@@ -53,6 +53,8 @@ export type Result =
   | { readonly kind: "created"; readonly location: string; readonly value?: unknown }
   | { readonly kind: "empty" }
   | { readonly kind: "text"; readonly text: string }
+  /** `fileName`: what a browser saves it as; letters, digits, dots and dashes. */
+  | { readonly kind: "binary"; readonly bytes: Uint8Array; readonly fileName: string }
   /** The handler takes the connection. */
   | { readonly kind: "events"; readonly open: (sink: StreamSink) => void };
 

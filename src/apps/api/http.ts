@@ -124,6 +124,11 @@ function answer(
       return reply.code(statusOf(route.answer)).send();
     case "text":
       return reply.code(200).header("content-type", media).send(result.text);
+    case "binary":
+      return reply
+        .code(200)
+        .headers({ "content-type": media, "content-disposition": `attachment; filename="${result.fileName}"` })
+        .send(Buffer.from(result.bytes.buffer, result.bytes.byteOffset, result.bytes.length));
     case "events":
       return stream(result, request, reply);
   }

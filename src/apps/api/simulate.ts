@@ -125,6 +125,7 @@ function segmentOf(
     dropReason,
     expects: [],
     arrival: null,
+    packet: null,
   };
 }
 

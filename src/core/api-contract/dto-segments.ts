@@ -1,6 +1,6 @@
 import type { FlowTraceId, TraceRequestId, Violation } from "#core/base";
-import { isUuid } from "#core/base";
-import { type ExpectedEgress, MAX_STEPS, type TraceKey, type TraceSegment } from "#core/tracing";
+import { base64Decode, isUuid } from "#core/base";
+import { type ExpectedEgress, MAX_STEPS, type PacketBytes, type TraceKey, type TraceSegment } from "#core/tracing";
 import * as z from "zod";
 import { count, dropReason, stepSchema, timeMs, u16, u32, verdict, word } from "./segment-steps.ts";
 
@@ -32,6 +32,17 @@ const expected = z.object({
   token: word,
 }) satisfies z.ZodType<ExpectedEgress>;
 
+/** The longest frame that Ethernet jumbo frames and VXLAN leave room for. */
+export const MAX_PACKET_BYTES = 65_535;
+
+const packet = z.object({
+  originalLength: u32,
+  bytes: z
+    .string()
+    .max(Math.ceil(MAX_PACKET_BYTES / 3) * 4)
+    .refine((text) => base64Decode(text) !== null, { error: "must be base64" }),
+}) satisfies z.ZodType<PacketBytes>;
+
 /** One host's part of one flow trace, as its agent sends it. */
 const segment = z.object({
   segmentId: z.string().min(1).max(200),
@@ -49,6 +60,7 @@ const segment = z.object({
   dropReason,
   expects: z.array(expected).max(10_000),
   arrival: z.strictObject({ fromIp: word, tunnelKey: u32, token: word, duplicate: z.boolean() }).nullable(),
+  packet: packet.nullable().default(null),
 }) satisfies z.ZodType<TraceSegment>;
 
 export type ReadSegment =

@@ -4,6 +4,8 @@ const COLLECTION = "application/vnd.org.midonet.collection.";
 export const JSON_MEDIA = "application/json";
 export const ERROR_MEDIA = "application/vnd.org.midonet.Error-v1+json";
 export const EVENT_STREAM_MEDIA = "text/event-stream";
+/** What Wireshark's own servers call it; not registered with IANA. */
+export const PCAPNG_MEDIA = "application/x-pcapng";
 export const TEXT_MEDIA = "text/plain; charset=utf-8";
 export const HTML_MEDIA = "text/html; charset=utf-8";
 

@@ -66,6 +66,7 @@ export function statusOf(answer: Answer): number {
       return answer.status;
     case "body":
     case "text":
+    case "binary":
     case "events":
       return 200;
   }
@@ -84,6 +85,8 @@ function success(id: string, answer: Answer, components: Components): Json {
       };
     case "empty":
       return { description: "Done" };
+    case "binary":
+      return { description: "OK", content: Object.fromEntries(answer.media.map((type) => [type, {}])) };
     case "text":
     case "events":
       return { description: "OK", content: content(answer.media.map(essence), { type: "string" }) };

@@ -49,8 +49,8 @@ export type Answer =
   | { readonly kind: "created" }
   /** 201 without Location, or 204, empty. */
   | { readonly kind: "empty"; readonly status: 201 | 204 }
-  /** 200, a text that is no JSON, or a stream of server-sent events. */
-  | { readonly kind: "text" | "events"; readonly media: readonly string[] };
+  /** 200, a text that is no JSON, a file of bytes, or a stream of server-sent events. */
+  | { readonly kind: "text" | "binary" | "events"; readonly media: readonly string[] };
 
 export interface RouteBody<B extends z.ZodType = z.ZodType> {
   readonly media: readonly string[];

@@ -3,6 +3,7 @@ import { deviceRoutes } from "./routes-devices.ts";
 import { filterRoutes } from "./routes-filters.ts";
 import { groupRoutes } from "./routes-groups.ts";
 import { hostRoutes } from "./routes-hosts.ts";
+import { packetRoutes } from "./routes-packets.ts";
 import { segmentRoutes } from "./routes-segments.ts";
 import { systemRoutes } from "./routes-system.ts";
 import { traceRoutes } from "./routes-traces.ts";
@@ -11,6 +12,7 @@ import { traceRoutes } from "./routes-traces.ts";
 export const ROUTES = {
   ...systemRoutes,
   ...traceRoutes,
+  ...packetRoutes,
   ...deviceRoutes,
   ...filterRoutes,
   ...hostRoutes,
@@ -28,6 +30,7 @@ export function allRoutes(): [OperationId, Route][] {
 
 export type SystemOperation = keyof typeof systemRoutes;
 export type TraceOperation = keyof typeof traceRoutes;
+export type PacketOperation = keyof typeof packetRoutes;
 export type DeviceOperation = keyof typeof deviceRoutes;
 export type FilterOperation = keyof typeof filterRoutes;
 export type HostOperation = keyof typeof hostRoutes;

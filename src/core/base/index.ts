@@ -1,3 +1,4 @@
+export * from "./base64.ts";
 export * from "./cursor.ts";
 export * from "./errors.ts";
 export * from "./ids.ts";

@@ -9,6 +9,7 @@ export * from "./describe.ts";
 export * from "./ethernet.ts";
 export { fragmentIpv4 } from "./fragment.ts";
 export * from "./frame.ts";
+export * from "./header-bytes.ts";
 export * from "./icmp.ts";
 export * from "./icmpv6.ts";
 export * from "./ipv4.ts";

@@ -16,6 +16,7 @@ const SPB = 3;
 const EPB = 6;
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 const OPT_COMMENT = 1;
+const IF_NAME = 2;
 const IF_TSRESOL = 9;
 const IF_TSOFFSET = 14;
 
@@ -137,20 +138,36 @@ export interface FrameToWrite {
   readonly originalLength?: number;
   /** Shown by Wireshark beside the frame; cut after 65535 bytes of UTF-8. */
   readonly comment?: string;
+  /** Place in the list of interfaces; default the first. */
+  readonly interface?: number;
 }
 
-/** One big-endian section with one Ethernet interface of nanosecond resolution, one EPB per frame. */
-export function encodePcapng(frames: readonly FrameToWrite[]): Uint8Array {
+/** One interface without a name: what a file has when nobody says more. */
+const ANY_INTERFACE: readonly string[] = [""];
+
+/**
+ * One big-endian section with Ethernet interfaces of nanosecond resolution, one EPB per frame.
+ * @param interfaces their names; "" is left out.
+ */
+export function encodePcapng(
+  frames: readonly FrameToWrite[],
+  interfaces: readonly string[] = ANY_INTERFACE,
+): Uint8Array {
   const w = new ByteWriter(4096);
   block(w, SHB, () => w.u32(BYTE_ORDER_MAGIC).u16(1).u16(0).u32(0xffff_ffff).u32(0xffff_ffff));
-  block(w, IDB, () => {
-    w.u16(LINKTYPE_ETHERNET).u16(0).u32(0);
-    option(w, IF_TSRESOL, new Uint8Array([9]));
-    w.u32(0);
-  });
+  for (const name of interfaces) {
+    block(w, IDB, () => {
+      w.u16(LINKTYPE_ETHERNET).u16(0).u32(0);
+      if (name !== "") option(w, IF_NAME, cutUtf8(utf8Encode(name), 0xffff));
+      option(w, IF_TSRESOL, new Uint8Array([9]));
+      w.u32(0);
+    });
+  }
   for (const frame of frames) {
     block(w, EPB, () => {
-      w.u32(0).u64(frame.timestampNs).u32(frame.bytes.length);
+      w.u32(frame.interface ?? 0)
+        .u64(frame.timestampNs)
+        .u32(frame.bytes.length);
       padded(w.u32(frame.originalLength ?? frame.bytes.length), frame.bytes);
       if (frame.comment === undefined) return;
       option(w, OPT_COMMENT, cutUtf8(utf8Encode(frame.comment), 0xffff));

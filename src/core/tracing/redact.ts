@@ -17,6 +17,8 @@ export interface Viewer {
   readonly admin: boolean;
   /** From the token, never from a parameter. The empty tenant owns nothing. */
   readonly tenantId: string;
+  /** `admin`, `tenant_admin`, `tenant_user`; default none. */
+  readonly roles?: readonly string[];
   /** Whether the viewer may know of a trace request; default: of those that matched on the viewer's devices. */
   readonly seesRequest?: (requestId: string) => boolean;
 }

@@ -13,6 +13,14 @@ export interface ExpectedEgress {
   readonly token: string;
 }
 
+/** The first bytes of a packet: its headers, and payload only where the agent was told to keep it. */
+export interface PacketBytes {
+  /** Of the whole frame, in bytes. */
+  readonly originalLength: number;
+  /** Base64. Leaves the house only through `capturedPackets`. */
+  readonly bytes: string;
+}
+
 /** One host's part of one flow trace. */
 export interface TraceSegment {
   /** Unique: host, agent boot and cookie. The same segment delivered twice is one. */
@@ -40,6 +48,8 @@ export interface TraceSegment {
     readonly token: string;
     readonly duplicate: boolean;
   } | null;
+  /** Ingress: as it entered, or as a device made it. Egress: as it left. Null where nobody kept it. */
+  readonly packet: PacketBytes | null;
 }
 
 /** Where an agent hands its segments. Never blocks and never throws: what cannot be taken is counted and reported. */

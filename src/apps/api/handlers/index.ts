@@ -3,6 +3,7 @@ import { deviceHandlers } from "./devices.ts";
 import { filterHandlers } from "./filters.ts";
 import { groupHandlers } from "./groups.ts";
 import { hostHandlers } from "./hosts.ts";
+import { packetHandlers } from "./packets.ts";
 import { segmentHandlers } from "./segments.ts";
 import { systemHandlers } from "./system.ts";
 import { traceHandlers } from "./traces.ts";
@@ -12,6 +13,7 @@ export function allHandlers(deps: Deps): Handlers {
   return {
     ...systemHandlers(deps),
     ...traceHandlers(deps),
+    ...packetHandlers(deps),
     ...deviceHandlers(deps),
     ...filterHandlers(deps),
     ...hostHandlers(deps),
