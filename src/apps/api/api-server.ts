@@ -1,15 +1,19 @@
 import type { OperationId } from "#core/api-contract";
 import type { Cancel, Clock, Lifecycle, Random, Scheduler } from "#core/base";
+import { type IdentityProvider, NoAuthentication } from "#core/identity";
 import { Nsdb, type NsdbStore } from "#core/nsdb";
-import type { TraceStore, Viewer } from "#core/tracing";
+import type { TraceStore } from "#core/tracing";
+import { Access } from "./access.ts";
 import type { AliveHosts } from "./alive-hosts.ts";
 import type { ApiLog } from "./call.ts";
+import { type AgentGate, CLOSED_GATE, OPEN_GATE } from "./caller.ts";
 import { Collector } from "./collector.ts";
 import { allHandlers } from "./handlers/index.ts";
 import { buildHttp } from "./http.ts";
 import { type ListenAddress, requireLoopback } from "./listen.ts";
 import { Listener } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
+import { Ownership } from "./ownership.ts";
 import { StoreLife } from "./store-life.ts";
 import { OpenStreams } from "./streams.ts";
 import { TraceWatch } from "./trace-watch.ts";
@@ -41,6 +45,10 @@ export interface ApiServerOptions {
    * got. Default: nothing is told.
    */
   readonly advertise?: string | ((listening: { readonly url: string; readonly collectUrl: string | null }) => string);
+  /** Who knows the users; started before the server and stopped after it. Default: nobody is asked who they are. */
+  readonly identity?: IdentityProvider;
+  /** Who knows the agents. Default: nobody is asked, where nobody else is either; else nobody is let in. */
+  readonly agents?: AgentGate;
   /** Listen on other than loopback addresses although everybody is an administrator. Default false. */
   readonly insecure?: boolean;
   /** Version of the program. */
@@ -52,10 +60,15 @@ export interface ApiServerOptions {
 const DEFAULT_STREAM_QUEUE = 1_000;
 /** How often awaited parts of flow traces are looked at. */
 const SETTLE_MS = 1_000;
-/** Everybody, while there is no authentication. */
-const ADMIN: Viewer = { admin: true, tenantId: "" };
 /** What the collector's own address serves. */
-const COLLECTOR_ONLY: ReadonlySet<OperationId> = new Set<OperationId>(["deliverSegments", "getHealth", "getReadiness"]);
+const COLLECTOR_ONLY: ReadonlySet<OperationId> = new Set<OperationId>([
+  "deliverSegments",
+  "getHealth",
+  "getReadiness",
+  "getMetrics",
+]);
+/** What of it nobody is asked for a password for: only hosts and those who run them reach it. */
+const COLLECTOR_OPEN: ReadonlySet<OperationId> = new Set<OperationId>(["getMetrics"]);
 
 /** Usable where a Lifecycle is asked for; says where the server listens to who wants to know. */
 export type Started = void & { readonly url: string };
@@ -107,6 +120,11 @@ export class ApiServer implements Lifecycle {
     return this.listeners[1]?.url ?? null;
   }
 
+  /** Event streams that are open. */
+  get openStreams(): number {
+    return this.streams.size;
+  }
+
   /**
    * Listens, also when the store is away: `/readyz` says so, and what needs the store is answered 503 until it is there.
    * @throws MidotraceError USAGE for an address that is not loopback without `insecure`, or a URL that cannot be advertised;
@@ -114,7 +132,9 @@ export class ApiServer implements Lifecycle {
    */
   async start(): Promise<Started> {
     const { host, port, collect, scheduler, log, traceStore, clock, random } = this.options;
-    requireLoopback(host, this.options.insecure === true);
+    const identity = this.options.identity ?? new NoAuthentication();
+    const agents = this.options.agents ?? (identity.kind === "none" ? OPEN_GATE : CLOSED_GATE);
+    requireLoopback(host, this.options.insecure === true || identity.kind !== "none");
     this.stopping = false;
     const handlers = allHandlers({
       nsdb: this.nsdb,
@@ -126,6 +146,7 @@ export class ApiServer implements Lifecycle {
       version: this.options.version ?? "0.0.0",
       streamQueue: this.options.streamQueue ?? DEFAULT_STREAM_QUEUE,
       streams: this.streams,
+      identity,
       waitingFor: () => this.waitingFor(),
       metrics: () =>
         this.metrics.text({
@@ -137,7 +158,10 @@ export class ApiServer implements Lifecycle {
     });
     const http = {
       handlers,
-      identify: () => ADMIN,
+      identity,
+      agents,
+      access: new Access(new Ownership(this.nsdb)),
+      scheduler,
       origin: () => this.url,
       onAnswer: (operation: OperationId | null, status: number) => this.metrics.count(operation, status),
       onDefect: (error: Error) =>
@@ -146,7 +170,10 @@ export class ApiServer implements Lifecycle {
     try {
       await this.listen(new Listener(buildHttp(http), scheduler), { host, port });
       if (collect !== undefined)
-        await this.listen(new Listener(buildHttp({ ...http, only: COLLECTOR_ONLY }), scheduler), collect);
+        await this.listen(
+          new Listener(buildHttp({ ...http, only: COLLECTOR_ONLY, open: COLLECTOR_OPEN }), scheduler),
+          collect,
+        );
       this.advertised();
       await this.life.start();
     } catch (error) {

@@ -1,7 +1,8 @@
 import type { Clock, MidotraceError, Random, Scheduler } from "#core/base";
 import type { Body, Links, OperationId, Params, Query, RouteOf } from "#core/api-contract";
+import type { Identity, IdentityProvider } from "#core/identity";
 import type { Nsdb } from "#core/nsdb";
-import type { TraceStore, Viewer } from "#core/tracing";
+import type { TraceStore } from "#core/tracing";
 import type { Collector } from "./collector.ts";
 
 /** One line of the server's log. `info`: for who runs it; `error`: a defect of ours. */
@@ -23,6 +24,7 @@ export interface Deps {
   /** Events a stream may be behind before it is cut. */
   readonly streamQueue: number;
   readonly streams: Streams;
+  readonly identity: IdentityProvider;
   /** What the server still waits for; empty when it is ready. */
   readonly waitingFor: () => readonly string[];
   readonly metrics: () => string;
@@ -41,22 +43,27 @@ export interface Call<Id extends OperationId = OperationId> {
   readonly query: Query<RouteOf<Id>>;
   readonly body: Body<RouteOf<Id>>;
   readonly links: Links;
-  /** Who asks; every read path shows only what the viewer may see. */
-  readonly viewer: Viewer;
+  /** Who asks; every read path shows only what the viewer may see. What the route declares is enforced before. */
+  readonly viewer: Identity;
   /** Value of a request header. */
   readonly header: (name: string) => string | undefined;
 }
 
 export type Result =
-  | { readonly kind: "json"; readonly value: unknown; readonly status?: number }
+  | {
+      readonly kind: "json";
+      readonly value: unknown;
+      readonly status?: number;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
   /** `value`, if any, is the body; clients go by the location. */
   | { readonly kind: "created"; readonly location: string; readonly value?: unknown }
   | { readonly kind: "empty" }
   | { readonly kind: "text"; readonly text: string }
   /** `fileName`: what a browser saves it as; letters, digits, dots and dashes. */
   | { readonly kind: "binary"; readonly bytes: Uint8Array; readonly fileName: string }
-  /** The handler takes the connection. */
-  | { readonly kind: "events"; readonly open: (sink: StreamSink) => void };
+  /** The handler takes the connection; what it returns ends the stream, and says why. */
+  | { readonly kind: "events"; readonly open: (sink: StreamSink) => (reason: string) => void };
 
 /** Where a stream of server-sent events goes. */
 export interface StreamSink {
@@ -73,7 +80,7 @@ export interface StreamSink {
 export type Handler<Id extends OperationId> = (call: Call<Id>) => Promise<Result> | Result;
 export type Handlers<Ids extends OperationId = OperationId> = { readonly [Id in Ids]: Handler<Id> };
 
-export const json = (value: unknown, status?: number): Result =>
+export const json = (value: unknown, status?: number): Extract<Result, { readonly kind: "json" }> =>
   status === undefined ? { kind: "json", value } : { kind: "json", value, status };
 export const created = (location: string, value?: unknown): Result => ({ kind: "created", location, value });
 export const EMPTY: Result = { kind: "empty" };

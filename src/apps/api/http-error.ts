@@ -9,15 +9,15 @@ export interface ErrorReply {
   readonly retryAfterS?: number;
 }
 
-/** A store that lost its leader has another one by then. */
-const STORE_RETRY_S = 2;
+/** When to ask again, s. A store that lost its leader has another one by then. */
+const RETRY_S: Readonly<Partial<Record<ErrorCode, number>>> = { STORE_UNAVAILABLE: 2, AUTH_UNAVAILABLE: 5 };
 
 /** The one form that every failure takes on the wire. */
 export function errorReply(code: ErrorCode, message: string, violations: readonly Violation[] = []): ErrorReply {
   const { status } = ERRORS[code];
   const body = { message, code: status, error: code, ...(violations.length === 0 ? {} : { violations }) };
   const reply = { status, media: ERROR_MEDIA, body: stringifyExactJson(body) };
-  return code === "STORE_UNAVAILABLE" ? { ...reply, retryAfterS: STORE_RETRY_S } : reply;
+  return RETRY_S[code] === undefined ? reply : { ...reply, retryAfterS: RETRY_S[code] };
 }
 
 /** What a thrown value looks like to the client; of a defect only that there is one. */

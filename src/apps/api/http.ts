@@ -1,15 +1,22 @@
+import { type Cancel, MidotraceError, type Scheduler } from "#core/base";
 import {
   allRoutes,
+  ANONYMOUS,
   EVENT_STREAM_MEDIA,
   type OperationId,
   type Route,
+  ROUTES,
   statusOf,
   stringifyExactJson,
 } from "#core/api-contract";
-import type { Viewer } from "#core/tracing";
+import { type Identity, type IdentityProvider, NOBODY } from "#core/identity";
+
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { type Access, admit, type Asked } from "./access.ts";
 import type { Handlers, Result, StreamSink } from "./call.ts";
+import { type AgentGate, needHost, tokenOf } from "./caller.ts";
 import { errorReply, type ErrorReply, replyFor, toMidotraceError } from "./http-error.ts";
+import { watchAccess } from "./watch-access.ts";
 import { bodyOf, linksOf, mediaOf, paramsOf, queryOf } from "./request.ts";
 
 const CORS = {
@@ -17,6 +24,9 @@ const CORS = {
   "access-control-allow-methods": "GET, POST, PUT, DELETE, OPTIONS",
   "access-control-expose-headers": "Location",
 } as const;
+/** The two blanks are MidoNet's. */
+const CHALLENGE = 'Basic  realm="BASIC_AUTH_REALM"';
+const LOGIN_PATH = ROUTES.login.path;
 const CORS_REQUEST_HEADERS = "Origin, X-Auth-Token, X-Auth-Project, Content-Type, Accept, Authorization";
 
 /** A topology document of thousands of ports fits; a mistake does not. */
@@ -26,8 +36,10 @@ const MAX_PARAM_LENGTH = 1024;
 
 export interface HttpOptions {
   readonly handlers: Handlers;
-  /** Who asks. @throws MidotraceError FORBIDDEN */
-  readonly identify: (request: FastifyRequest) => Viewer | Promise<Viewer>;
+  readonly identity: IdentityProvider;
+  readonly agents: AgentGate;
+  readonly access: Access;
+  readonly scheduler: Scheduler;
   /** Origin for URIs when the request has no usable Host. */
   readonly origin: () => string;
   readonly onAnswer: (operation: OperationId | null, status: number) => void;
@@ -35,6 +47,8 @@ export interface HttpOptions {
   readonly onDefect: (error: Error) => void;
   /** Serve these and nothing else. Default: everything. */
   readonly only?: ReadonlySet<OperationId>;
+  /** Ask nobody who they are for these. Default: for what the contract says. */
+  readonly open?: ReadonlySet<OperationId>;
 }
 
 /** The HTTP side of the contract: every route is served, everything else is 404 or 405, and nothing but the contract decides. */
@@ -58,15 +72,17 @@ export function buildHttp(options: HttpOptions): FastifyInstance {
     const { operation } = request.routeOptions.config as { readonly operation?: OperationId };
     options.onAnswer(operation ?? null, reply.statusCode);
   });
-  app.setErrorHandler((error, _request, reply) => {
+  app.setErrorHandler((error, request, reply) => {
     const known = toMidotraceError(error);
+    if (known.code === "UNAUTHENTICATED" && isChallenged(request)) reply.header("www-authenticate", CHALLENGE);
     if (known.code === "INTERNAL") options.onDefect(known);
     return send(reply, replyFor(known));
   });
   const routes = allRoutes().filter(([operation]) => options.only?.has(operation) ?? true);
   const paths = pathsOf(routes.map(([, route]) => route));
   app.setNotFoundHandler((request, reply) => notFound(paths, request, reply));
-  for (const [operation, route] of routes) {
+  for (const [operation, declared] of routes) {
+    const route = options.open?.has(operation) === true ? { ...declared, roles: ANONYMOUS } : declared;
     app.route({
       method: route.method,
       url: route.path.replaceAll(/\{(\w+)\}/g, ":$1"),
@@ -85,12 +101,18 @@ async function serve(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const viewer = await options.identify(request);
+  const { viewer, hostId } = await callerOf(options, route, request);
+  const own = admit(route.roles, viewer);
   const media = mediaOf(request, route);
+  let asked: Asked = { params: paramsOf(request), query: queryOf(request, route), body: bodyOf(request, route) };
+  needHost(hostId, asked.body);
+  if (own !== null) {
+    const decision = await options.access.decide(route, own, viewer, asked);
+    if (decision.kind === "answer") return answer(decision.result, route, media, reply);
+    ({ asked } = decision);
+  }
   const call = {
-    params: paramsOf(request),
-    query: queryOf(request, route),
-    body: bodyOf(request, route),
+    ...asked,
     links: linksOf(request, options.origin()),
     viewer,
     header: (name: string) => {
@@ -100,20 +122,47 @@ async function serve(
   };
   // The contract gives each operation its own types; here they are all alike.
   const handler = options.handlers[operation] as unknown as (call: unknown) => Promise<Result> | Result;
-  return answer(await handler(call), route, media, request, reply);
+  const result = await handler(call);
+  if (result.kind !== "events") return answer(result, route, media, reply);
+  const again = async (): Promise<void> => {
+    const now = await callerOf(options, route, request);
+    if (now.viewer.tenantId !== viewer.tenantId || now.viewer.admin !== viewer.admin)
+      throw new MidotraceError("UNAUTHENTICATED", "the token stands for somebody else now");
+    const left = admit(route.roles, now.viewer);
+    if (left !== null) await options.access.decide(route, left, now.viewer, asked);
+  };
+  return stream(result, request, reply, (end) => watchAccess(options.scheduler, again, end));
+}
+
+/** As MidoNet has it: after a login that failed, and for a token that nobody knows; not where there is none. */
+function isChallenged(request: FastifyRequest): boolean {
+  return request.url.startsWith(LOGIN_PATH) || tokenOf(request) !== null;
+}
+
+interface Caller {
+  readonly viewer: Identity;
+  /** The host that an agent speaks for; null where any will do. */
+  readonly hostId: string | null;
+}
+
+/** @throws MidotraceError UNAUTHENTICATED, AUTH_UNAVAILABLE */
+async function callerOf(options: HttpOptions, route: Route, request: FastifyRequest): Promise<Caller> {
+  if ("anonymous" in route.roles) return { viewer: NOBODY, hostId: null };
+  if ("agent" in route.roles) return { viewer: NOBODY, hostId: options.agents.hostOf(request) };
+  return { viewer: await options.identity.identify(tokenOf(request)), hostId: null };
 }
 
 function answer(
-  result: Result,
+  result: Exclude<Result, { readonly kind: "events" }>,
   route: Route,
   media: string,
-  request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
   switch (result.kind) {
     case "json":
       return reply
         .code(result.status ?? statusOf(route.answer))
+        .headers(result.headers ?? {})
         .header("content-type", media)
         .send(bytes(stringifyExactJson(result.value)));
     case "created":
@@ -129,8 +178,6 @@ function answer(
         .code(200)
         .headers({ "content-type": media, "content-disposition": `attachment; filename="${result.fileName}"` })
         .send(Buffer.from(result.bytes.buffer, result.bytes.byteOffset, result.bytes.length));
-    case "events":
-      return stream(result, request, reply);
   }
 }
 
@@ -138,6 +185,7 @@ function stream(
   result: Extract<Result, { readonly kind: "events" }>,
   request: FastifyRequest,
   reply: FastifyReply,
+  watch: (end: (reason: string) => void) => Cancel,
 ): FastifyReply {
   const headers = { "content-type": EVENT_STREAM_MEDIA, "cache-control": "no-cache", "x-accel-buffering": "no" };
   if (request.method === "HEAD") return reply.code(200).headers(headers).send();
@@ -151,7 +199,8 @@ function stream(
     end: () => void raw.end(),
     destroy: () => void raw.destroy(),
   };
-  result.open(sink);
+  const guard = watch(result.open(sink));
+  raw.once("close", () => guard.cancel());
   return reply;
 }
 

@@ -3,10 +3,12 @@
  *
  *     api-server.ts  life of the server     http.ts, request.ts, http-error.ts  HTTP     handlers/  one function per route
  *     store-life.ts, trace-watch.ts  what ties it to the store     collector.ts  what agents deliver     listener.ts  an address
+ *     access.ts, ownership.ts, caller.ts, watch-access.ts  who may
  *     event-stream.ts, streams.ts  server-sent events     simulate.ts  packets that nobody sent     main.ts  composition
  */
 export { ApiServer, type ApiServerOptions, type Started } from "./api-server.ts";
 export { EventStream, type EventStreamOptions, HEARTBEAT_MS } from "./event-stream.ts";
+export { ACCESS_CHECK_MS } from "./watch-access.ts";
 export type { ApiLog, StreamSink } from "./call.ts";
 export { isLoopback, type ListenAddress, parseListen, requireLoopback } from "./listen.ts";
 export { apiCommand, composeApi } from "./main.ts";

@@ -16,7 +16,8 @@ function single(value: string | readonly string[] | undefined): string | undefin
 export function linksOf(request: FastifyRequest, fallback: string): Links {
   const forwarded = single(request.headers["x-forwarded-host"]);
   const host = forwarded ?? request.headers.host ?? "";
-  const proto = single(request.headers["x-forwarded-proto"]) ?? "http";
+  const own = fallback.startsWith("https:") ? "https" : "http";
+  const proto = single(request.headers["x-forwarded-proto"]) ?? own;
   const usable = AUTHORITY.test(host) && (proto === "http" || proto === "https");
   return new Links(`${usable ? `${proto}://${host}` : fallback}${BASE_PATH}`);
 }

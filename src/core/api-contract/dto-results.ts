@@ -102,7 +102,7 @@ export function nextPage(traceId: string, query: z.output<typeof flowQuery>, bef
 export const STREAM_EVENTS = {
   flow: "a flow trace is new or has changed: the whole flow trace as data, `change` says which",
   gap: "events are gone that the subscriber has not seen: read the list anew, then go on with the stream",
-  end: "the server ends the stream; `reason` says why (slow-client, deleted, shutdown, store-unavailable)",
+  end: "the server ends the stream; `reason` says why (slow-client, deleted, shutdown, store-unavailable, signed-out, forbidden, auth-unavailable)",
 } as const;
 export type StreamEventName = keyof typeof STREAM_EVENTS;
 

@@ -144,9 +144,14 @@ function conditionOf(body: TraceBody, violations: Violations): Condition | undef
   return conditionFromBody(body.condition, "condition", violations);
 }
 
-interface NamedDevice {
+export interface NamedDevice {
   readonly deviceType: DeviceType | undefined;
   readonly deviceId: string | undefined;
+}
+
+/** The device that a body names, as far as it does. */
+export function deviceOfTrace(body: TraceBody): NamedDevice {
+  return deviceOf(body, new Violations());
 }
 
 /** The device by `deviceId` or by the URI in `device`; both may be there when they say the same. */

@@ -39,6 +39,7 @@ export const RESOURCES = {
   SystemState: { versions: [2, 1] },
   WriteVersion: { versions: [1] },
   TraceRequest: { versions: [1] },
+  Token: { versions: [1], preferVendor: true },
 } as const satisfies Readonly<Record<string, Resource>>;
 
 export type ResourceName = keyof typeof RESOURCES;

@@ -1,7 +1,7 @@
 import { ERRORS, type ErrorCode } from "#core/base";
 import * as z from "zod";
 import { ERROR_MEDIA, essence } from "./media.ts";
-import { type Answer, COMMON_ERRORS, type Roles, type Route } from "./route.ts";
+import { ACCESS_ERRORS, type Answer, COMMON_ERRORS, type Roles, type Route } from "./route.ts";
 import { allRoutes } from "./routes.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -95,7 +95,8 @@ function success(id: string, answer: Answer, components: Components): Json {
 
 /** The error codes a route may answer with, in the order of the error table. */
 export function errorsOf(route: Route): ErrorCode[] {
-  const codes = new Set([...route.errors, ...COMMON_ERRORS]);
+  const access = "anonymous" in route.roles ? [] : ACCESS_ERRORS;
+  const codes = new Set([...route.errors, ...COMMON_ERRORS, ...access]);
   return (Object.keys(ERRORS) as ErrorCode[]).filter((code) => codes.has(code));
 }
 
@@ -121,6 +122,7 @@ function requestBody(id: string, route: Route, components: Components): Json {
 /** Who may use the route, in words. */
 export function rolesText(roles: Roles): string {
   if ("anonymous" in roles) return "anybody, without credentials";
+  if ("agent" in roles) return "agents, by their own credential";
   const words = ["admin"];
   for (const role of ["tenant_admin", "tenant_user"] as const) {
     if (roles[role] === "all") words.push(role);

@@ -3,7 +3,8 @@ import * as z from "zod";
 
 /**
  * Who may use a route. `own`: objects of the identity's tenant only; `owner` says whose object that is. Every route has
- * to say it: who declares none does not compile. Enforced by the authentication providers of the API server.
+ * to say it: one that declares none does not compile. Enforced for every route alike, before its handler runs
+ * (apps/api/access.ts), and printed as docs/reference/authorisation.md.
  */
 export type Roles =
   | { readonly admin: true; readonly tenant_admin: "all" | "none"; readonly tenant_user: "all" | "none" }
@@ -14,26 +15,29 @@ export type Roles =
       readonly owner: Owner;
     }
   /** Asked by machines and browsers without credentials; shows nothing of any tenant. */
-  | { readonly anonymous: true };
+  | { readonly anonymous: true }
+  /** Hosts' agents, by a credential of their own; nobody else, whatever their role. Without authentication, everybody. */
+  | { readonly agent: true };
 
-/** Whose tenant decides: of the object of that kind with the id of the path, of the body, or of each listed object. */
+/** The object whose id is the path parameter `id`. */
+export type PathOwner = "bridge" | "router" | "port" | "chain" | "rule" | "route" | "port-group" | "trace" | "tenant";
+
+/** Whose tenant decides. */
 export type Owner =
-  | "bridge"
-  | "router"
-  | "port"
-  | "chain"
-  | "rule"
-  | "route"
-  | "port-group"
-  | "trace"
-  | "tenant"
+  | PathOwner
+  /** `tenantId` of the body; where it is left out, it is the identity's tenant. */
   | "body"
+  /** The device that a new trace request is for. */
   | "trace-device-of-body"
+  /** The port that a simulated packet enters by. */
+  | "port-of-body"
+  /** Each listed object: the answer has no other. A query parameter `tenant_id` of another tenant gives an empty list. */
   | "each-listed";
 
 export const ADMIN_ONLY: Roles = { admin: true, tenant_admin: "none", tenant_user: "none" };
 export const EVERYBODY: Roles = { admin: true, tenant_admin: "all", tenant_user: "all" };
 export const ANONYMOUS: Roles = { anonymous: true };
+export const AGENTS_ONLY: Roles = { agent: true };
 /** Tenants read their own. */
 export const ownRead = (owner: Owner): Roles => ({ admin: true, tenant_admin: "own", tenant_user: "own", owner });
 /** Tenant administrators change their own. */
@@ -77,7 +81,9 @@ export interface Route<P extends string = string, B extends z.ZodType = z.ZodTyp
 }
 
 /** What any route may answer. */
-export const COMMON_ERRORS: readonly ErrorCode[] = ["FORBIDDEN", "INTERNAL", "STORE_UNAVAILABLE"];
+export const COMMON_ERRORS: readonly ErrorCode[] = ["INTERNAL", "STORE_UNAVAILABLE"];
+/** What a route that is not for everybody may answer, too. */
+export const ACCESS_ERRORS: readonly ErrorCode[] = ["UNAUTHENTICATED", "FORBIDDEN", "AUTH_UNAVAILABLE"];
 
 const noQuery = z.object({});
 export type NoQuery = typeof noQuery;

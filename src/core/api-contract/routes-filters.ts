@@ -1,6 +1,6 @@
 import { chainAnswer, chainBody, routeAnswer, routeBody, ruleAnswer, ruleBody } from "./dto-rules.ts";
 import { createRoute, deleteRoute, getRoute, listRoute } from "./resource-routes.ts";
-import { EVERYBODY, ownRead, ownWrite } from "./route.ts";
+import { ownRead, ownWrite } from "./route.ts";
 import { tenantFilter } from "./routes-devices.ts";
 
 const CHAIN = { media: "Chain", noun: "chain", schema: chainAnswer } as const;
@@ -8,7 +8,7 @@ const RULE = { media: "Rule", noun: "rule", schema: ruleAnswer } as const;
 const ROUTE = { media: "Route", noun: "route", schema: routeAnswer } as const;
 
 export const filterRoutes = {
-  listChains: listRoute("/midonet-api/chains", CHAIN, EVERYBODY, tenantFilter),
+  listChains: listRoute("/midonet-api/chains", CHAIN, ownRead("each-listed"), tenantFilter),
   createChain: createRoute("/midonet-api/chains", CHAIN, chainBody, ownWrite("body")),
   getChain: getRoute("/midonet-api/chains/{id}", CHAIN, ownRead("chain")),
   deleteChain: deleteRoute("/midonet-api/chains/{id}", CHAIN, ownWrite("chain")),

@@ -1,6 +1,6 @@
 import { MAX_SEGMENTS_BODY_BYTES, segmentsAnswer, segmentsBody } from "./dto-segments.ts";
 import { JSON_MEDIA } from "./media.ts";
-import { ADMIN_ONLY, route } from "./route.ts";
+import { AGENTS_ONLY, route } from "./route.ts";
 
 /** What agents use, and nobody else. */
 export const segmentRoutes = {
@@ -10,7 +10,7 @@ export const segmentRoutes = {
     tag: "collector",
     summary:
       "Deliver the trace segments of one host; at least once, repetitions are recognized. Works without the store",
-    roles: ADMIN_ONLY,
+    roles: AGENTS_ONLY,
     body: { media: [JSON_MEDIA], schema: segmentsBody, maxBytes: MAX_SEGMENTS_BODY_BYTES, plainNumbers: true },
     answer: { kind: "body", media: [JSON_MEDIA], schema: segmentsAnswer },
     errors: ["VALIDATION", "MALFORMED_JSON", "NOT_ACCEPTABLE", "TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"],

@@ -16,7 +16,8 @@ export const systemRoutes = {
   getSystemState: getRoute(
     "/midonet-api/system_state",
     { media: "SystemState", noun: "system state", schema: systemStateAnswer },
-    ADMIN_ONLY,
+    // MidoNet's v5 client asks for it at every start, whoever uses it, and gives up without; 2015.06's did not.
+    EVERYBODY,
   ),
   getWriteVersion: getRoute(
     "/midonet-api/write_version",
@@ -92,8 +93,8 @@ export const systemRoutes = {
     method: "GET",
     path: "/metrics",
     tag: "server",
-    summary: "Prometheus text format 0.0.4",
-    roles: ANONYMOUS,
+    summary: "Prometheus text format 0.0.4; at the address of --collect without credentials",
+    roles: ADMIN_ONLY,
     answer: { kind: "text", media: [TEXT_MEDIA] },
     errors: ["NOT_ACCEPTABLE"],
   }),

@@ -54,7 +54,7 @@ export const traceRoutes = {
     path: "/midonet-api/simulations",
     tag: "flow trace",
     summary: "What would become of a packet that entered by this port, with the same steps as a trace",
-    roles: ownRead("body"),
+    roles: ownRead("port-of-body"),
     body: { media: [JSON_MEDIA], schema: simulationBody },
     answer: { kind: "body", media: [JSON_MEDIA], schema: simulationAnswer },
     errors: [

@@ -5,11 +5,13 @@ import { groupRoutes } from "./routes-groups.ts";
 import { hostRoutes } from "./routes-hosts.ts";
 import { packetRoutes } from "./routes-packets.ts";
 import { segmentRoutes } from "./routes-segments.ts";
+import { sessionRoutes } from "./routes-session.ts";
 import { systemRoutes } from "./routes-system.ts";
 import { traceRoutes } from "./routes-traces.ts";
 
 /** Every route of the API, by operation id: what the server serves, the client calls and the documents print. */
 export const ROUTES = {
+  ...sessionRoutes,
   ...systemRoutes,
   ...traceRoutes,
   ...packetRoutes,
@@ -28,6 +30,7 @@ export function allRoutes(): [OperationId, Route][] {
   return Object.entries(ROUTES) as unknown as [OperationId, Route][];
 }
 
+export type SessionOperation = keyof typeof sessionRoutes;
 export type SystemOperation = keyof typeof systemRoutes;
 export type TraceOperation = keyof typeof traceRoutes;
 export type PacketOperation = keyof typeof packetRoutes;

@@ -6,6 +6,7 @@ export const ERRORS = {
   VALIDATION: { status: 400, summary: "a field of the request is wrong; `violations` names each" },
   MALFORMED_JSON: { status: 400, summary: "the body is not JSON" },
   BAD_EXPRESSION: { status: 400, summary: "a filter or packet expression does not parse; `position` says where" },
+  UNAUTHENTICATED: { status: 401, summary: "nobody is signed in: no token, or one that is not valid, or not any more" },
   FORBIDDEN: { status: 403, summary: "the caller is known but may not do this" },
   NOT_FOUND: { status: 404, summary: "the named object does not exist" },
   METHOD_NOT_ALLOWED: { status: 405, summary: "this resource does not offer the method" },
@@ -16,6 +17,7 @@ export const ERRORS = {
   UNSUPPORTED_MEDIA_TYPE: { status: 415, summary: "the body's media type is not understood here" },
   INTERNAL: { status: 500, summary: "a defect of ours; the log has the details" },
   STORE_UNAVAILABLE: { status: 503, summary: "the network state database does not answer" },
+  AUTH_UNAVAILABLE: { status: 503, summary: "the identity service does not answer, so nobody is let in" },
   TUNNEL_KEYS_EXHAUSTED: { status: 503, summary: "all 2^20 tunnel keys are in use" },
   USAGE: { status: 400, summary: "a command-line option is wrong" },
 } as const;

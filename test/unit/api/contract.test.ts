@@ -3,8 +3,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { advertisedUrl, type ApiOptionValues, composeApi, parseListen, requireLoopback } from "#apps/api";
-import { allRoutes, BASE_PATH, errorsOf, openApiDocument } from "#core/api-contract";
+import { allRoutes, BASE_PATH, conditionBody, errorsOf, openApiDocument, REFERENCES } from "#core/api-contract";
 import { ERRORS } from "#core/base";
+import * as z from "zod";
 import { at } from "../../integration/api-support.ts";
 
 describe("the contract", () => {
@@ -17,11 +18,26 @@ describe("the contract", () => {
 
   it("says who may, and whose tenant decides", () => {
     for (const [operation, { roles, method }] of allRoutes()) {
-      if ("anonymous" in roles) continue;
+      if ("anonymous" in roles || "agent" in roles) continue;
       assert.equal(roles.admin, true, operation);
       if (method !== "GET" && operation !== "simulate") assert.equal(roles.tenant_user, "none", operation);
       if (roles.tenant_admin === "own") assert.ok(roles.owner.length > 0, operation);
     }
+  });
+
+  it("says of every UUID that a tenant's body may carry what it names", () => {
+    const uuids = (schema: unknown): string[] => {
+      const properties = Object.entries(at(schema, "properties") ?? {});
+      return properties.flatMap(([name, s]: [string, unknown]) =>
+        at(s, "format") === "uuid" || at(s, "items.format") === "uuid" ? [name] : [],
+      );
+    };
+    const seen = new Set<string>(uuids(z.toJSONSchema(conditionBody, { io: "input", unrepresentable: "any" })));
+    for (const [, { roles, body }] of allRoutes())
+      if (body !== null && "owner" in roles)
+        for (const name of uuids(z.toJSONSchema(body.schema, { io: "input", unrepresentable: "any" }))) seen.add(name);
+    assert.ok(seen.size > 10, [...seen].join(" "));
+    for (const name of seen) assert.ok(name in REFERENCES, `${name} has no row in REFERENCES`);
   });
 
   it("is an OpenAPI document whose references all lead somewhere", () => {

@@ -5,12 +5,14 @@ import { groupHandlers } from "./groups.ts";
 import { hostHandlers } from "./hosts.ts";
 import { packetHandlers } from "./packets.ts";
 import { segmentHandlers } from "./segments.ts";
+import { sessionHandlers } from "./session.ts";
 import { systemHandlers } from "./system.ts";
 import { traceHandlers } from "./traces.ts";
 
 /** One handler per route of the contract; the compiler refuses a missing one and an extra one. */
 export function allHandlers(deps: Deps): Handlers {
   return {
+    ...sessionHandlers(deps),
     ...systemHandlers(deps),
     ...traceHandlers(deps),
     ...packetHandlers(deps),

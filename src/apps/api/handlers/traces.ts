@@ -78,6 +78,7 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
           const stream = new EventStream(sink, options, () => forget());
           const forget = streams.add(id, (reason) => stream.end(reason));
           void stream.open();
+          return (reason) => stream.end(reason);
         },
       };
     },
