@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { parsePrometheusText } from "../support/prometheus-text.ts";
 import { Program, ran } from "./lab-child.ts";
 
 const QUIET = ["lab", "--listen", "127.0.0.1:0", "--ephemeral"];
@@ -16,6 +17,14 @@ test("the lab shows its first traced flow from both hosts, serves its users, and
   assert.ok(!lab.out.includes("\u001b["), "no colours where there is no terminal");
   assert.match(lab.out, /4 bridges, 2 routers, 17 ports, 3 chains/);
   const [, url = ""] = await lab.seen(/API +(\S+)\/midonet-api/);
+
+  const page = parsePrometheusText(await (await fetch(`${url}/metrics`)).text());
+  const ready = page.get("midotrace_agent_ready")?.samples.map((s) => [s.labels["host"], s.value]);
+  assert.deepEqual(ready, [
+    ["host-a", 1],
+    ["host-b", 1],
+    ["host-c", 1],
+  ]);
 
   const flows = await ran("trace", "flows", "example", "--api", url);
   assert.deepEqual([flows.code, flows.err], [0, ""]);

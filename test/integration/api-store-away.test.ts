@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
+import { prometheusPage } from "#adapters/metrics-prometheus";
 import { EmbeddedNsdb, type EmbeddedSession } from "#adapters/nsdb-embedded";
 import { MemoryTraceStore } from "#adapters/trace-store-memory";
 import { type ApiLog, ApiServer, type ApiServerOptions } from "#apps/api";
@@ -42,7 +43,18 @@ async function scene(
     info: (message, fields = {}) => void lines.push(`${message} ${JSON.stringify(fields)}`),
     error: (message, fields = {}) => void lines.push(`ERROR ${message} ${JSON.stringify(fields)}`),
   };
-  const parts = { store: session, traceStore, clock: time, scheduler: time, random, log, host: "127.0.0.1", port: 0 };
+  const renderMetrics = prometheusPage;
+  const parts = {
+    renderMetrics,
+    store: session,
+    traceStore,
+    clock: time,
+    scheduler: time,
+    random,
+    log,
+    host: "127.0.0.1",
+    port: 0,
+  };
   const server = new ApiServer({ ...parts, advertise: ({ url }) => url, ...options({ session }) });
   t.after(async () => {
     await server.stop();

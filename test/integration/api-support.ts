@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type IncomingHttpHeaders, request } from "node:http";
+import { prometheusPage } from "#adapters/metrics-prometheus";
 import { openEmbeddedStore } from "#adapters/nsdb-embedded";
 import { MemoryTraceStore } from "#adapters/trace-store-memory";
 import { type ApiLog, ApiServer, type ApiServerOptions } from "#apps/api";
@@ -97,6 +98,7 @@ export async function startRig(options: Partial<ApiServerOptions> = {}): Promise
     host: "127.0.0.1",
     port: 0,
     version: "1.2.3",
+    renderMetrics: prometheusPage,
     ...options,
   });
   const { url } = await server.start();

@@ -5,5 +5,6 @@
  *     delivery.ts  one collector: order, pace, repetition     parcel-queue.ts  what waits, bounded     transport.ts  HTTP
  */
 export { HttpTraceSink, type HttpTraceSinkCounters, type HttpTraceSinkOptions } from "./sink.ts";
+export { TRACE_SINK_METRICS, traceSinkMetrics } from "./metrics.ts";
 export { SINK_LIMITS, type SinkLimits } from "./limits.ts";
 export { HttpTransport, type Reply, type Transport } from "./transport.ts";

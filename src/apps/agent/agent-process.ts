@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { OvsDatapath, OvsSwitchConfig } from "#adapters/datapath-ovs";
 import { JsonLinesLog, RotatedFile, StreamOutput } from "#adapters/event-log";
+import { prometheusPage } from "#adapters/metrics-prometheus";
 import { openStore } from "#adapters/nsdb-open";
 import {
   jsonLog,
@@ -11,10 +12,10 @@ import {
   systemScheduler,
 } from "#adapters/platform";
 import { FileTraceJournal } from "#adapters/trace-journal-file";
-import { HttpTraceSink } from "#adapters/trace-sink-http";
+import { HttpTraceSink, traceSinkMetrics } from "#adapters/trace-sink-http";
 import { parseListen, usage } from "#apps/cli/options";
-import { type HostId, type Lifecycle, MidotraceError } from "#core/base";
-import { type GuardedStore, guardIdentity, Nsdb, NsdbUnavailable } from "#core/nsdb";
+import { type HostId, type Lifecycle, type MetricsPage, MidotraceError } from "#core/base";
+import { type GuardedStore, guardIdentity, MeasuredStore, Nsdb, NsdbUnavailable } from "#core/nsdb";
 import { formatIpv4, type Ipv4, parseIpv4 } from "#core/packets";
 import { sinkToAll, type TraceSink } from "#core/tracing";
 import { Agent } from "./agent.ts";
@@ -36,7 +37,9 @@ export class AgentProcess implements Lifecycle {
   private readonly state: StateDirectory;
   private readonly store: GuardedStore;
   private readonly status: StatusServer;
+  private readonly metrics: MetricsPage;
   private readonly sinks: (TraceSink & Lifecycle)[] = [];
+  private httpSink: HttpTraceSink | null = null;
   private agent: Agent | null = null;
   private datapath: OvsDatapath | null = null;
   private config: OvsSwitchConfig | null = null;
@@ -55,13 +58,26 @@ export class AgentProcess implements Lifecycle {
     this.state = new StateDirectory(options["state-dir"], "--state-dir");
     this.hostId = hostIdOf(this.state, options["host-id"], () => systemRandom.uuid());
     this.hostName = options["host-name"] ?? hostname();
-    const store = openStore(url, {
+    const opened = openStore(url, {
       leaveSession: true,
       clock: systemClock,
       scheduler: systemScheduler,
       random: systemRandom,
       log: this.log,
     });
+    const store = new MeasuredStore(opened, systemClock);
+    this.metrics = prometheusPage(
+      [
+        agentMetrics({
+          agent: () => this.agent,
+          datapath: () => this.datapath?.stats() ?? null,
+          ready: () => this.waitingFor().length === 0,
+        }),
+        traceSinkMetrics(() => this.httpSink?.counters() ?? null),
+        store.metrics(),
+      ],
+      { process: true },
+    );
     this.store = guardIdentity(store, {
       scheduler: systemScheduler,
       expected: this.state.storeIdentity(url),
@@ -69,7 +85,7 @@ export class AgentProcess implements Lifecycle {
     });
     this.status = new StatusServer(host, port, {
       waitingFor: () => this.waitingFor(),
-      metrics: () => this.metrics(),
+      metrics: () => this.metrics.text(),
       facts: () => this.facts(),
     });
   }
@@ -145,16 +161,15 @@ export class AgentProcess implements Lifecycle {
       const format = this.options["log-format"] === "text" ? "text" : "json";
       this.sinks.push(new JsonLinesLog({ output, clock: systemClock, format }));
     }
-    this.sinks.push(
-      new HttpTraceSink({
-        store: this.store,
-        hostId: this.hostId,
-        clock: systemClock,
-        scheduler: systemScheduler,
-        random: systemRandom,
-        log: this.log,
-      }),
-    );
+    this.httpSink = new HttpTraceSink({
+      store: this.store,
+      hostId: this.hostId,
+      clock: systemClock,
+      scheduler: systemScheduler,
+      random: systemRandom,
+      log: this.log,
+    });
+    this.sinks.push(this.httpSink);
     for (const sink of this.sinks) await sink.start();
     return sinkToAll(this.sinks);
   }
@@ -201,13 +216,6 @@ export class AgentProcess implements Lifecycle {
       bridge: this.options.bridge,
       datapath: this.config?.datapathType ?? null,
     };
-  }
-
-  private metrics(): string {
-    const { agent, datapath } = this;
-    if (agent === null || datapath === null)
-      return "# HELP midotrace_agent_ready Whether packets are switched and traced as the store says.\n# TYPE midotrace_agent_ready gauge\nmidotrace_agent_ready 0\n";
-    return agentMetrics(agent.counters(), datapath.stats(), this.waitingFor().length === 0);
   }
 }
 

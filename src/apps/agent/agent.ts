@@ -2,12 +2,14 @@ import {
   type BridgeId,
   type Cancel,
   type Clock,
+  type Histogram,
   type HostId,
   type Lifecycle,
   type PortId,
   type Random,
   type RouterId,
   type Scheduler,
+  type TraceRequestId,
 } from "#core/base";
 import type { Datapath, DatapathListener } from "#core/datapath";
 import { type FlowTag, tunnelKeyTag } from "#core/flows";
@@ -27,7 +29,7 @@ import { flowsThatCouldMatch } from "./revalidation.ts";
 import { Refresher } from "./refresher.ts";
 import type { Reporter } from "./segments.ts";
 import { readBindings, readPeers, SharedLearned } from "./shared-state.ts";
-import { TopologyCache } from "./topology-cache.ts";
+import { TopologyCache, type TopologyListener } from "./topology-cache.ts";
 import { AgentTraceGate } from "./trace-gate.ts";
 import { TraceOutput } from "./trace-output.ts";
 import { WaitingRoom } from "./waiting-room.ts";
@@ -52,6 +54,14 @@ export interface AgentOptions {
   /** Bytes of each traced packet that are kept for packet captures. Default 0: the headers, no payload. */
   readonly captureBytes?: number;
   readonly log: Log;
+}
+
+/** An enabling as this host sees it. */
+export interface LimitUse {
+  readonly requestId: TraceRequestId;
+  /** Flows per host. */
+  readonly limit: bigint;
+  readonly used: number;
 }
 
 /** How often things that end without an event are looked after, ms. */
@@ -109,7 +119,7 @@ export class Agent implements Lifecycle {
       },
     });
     const isUp = (port: PortId, host: HostId, said: boolean): boolean => this.hearsay.isUp(port, host, said);
-    this.topology = new TopologyCache(store, scheduler, isUp, {
+    const topologyListener: TopologyListener = {
       invalidate,
       problem,
       loaded: (kind, id) => this.loaded(kind, id),
@@ -121,7 +131,8 @@ export class Agent implements Lifecycle {
         this.count.revalidated += stale.length;
       },
       disarmed: (rules) => rules.forEach((rule) => this.gate.retire(rule)),
-    });
+    };
+    this.topology = new TopologyCache(store, scheduler, isUp, topologyListener, clock);
     this.journal = o.journal ?? NO_JOURNAL;
     const exhausted = (trace: ArmedTrace): void => this.topology.exhaust(trace.deviceId, trace.ruleId);
     this.gate = new AgentTraceGate(clock, random, { exhausted }, this.journal);
@@ -243,6 +254,17 @@ export class Agent implements Lifecycle {
       waiting: this.workflow.room.size,
       tracesArmed: this.topology.armedCount,
     };
+  }
+
+  /** Seconds from hearing of a change of the topology until packets are simulated by it. */
+  get topologyLag(): Histogram {
+    return this.topology.lag;
+  }
+
+  /** What the enabled traces of the devices known here have used of their limits on this host. */
+  *limits(): Iterable<LimitUse> {
+    for (const { requestId, ruleId, limit } of this.topology.armedTraces())
+      yield { requestId, limit, used: this.gate.usedOf(ruleId) };
   }
 
   /** Resolves when this agent has caught up with everything the store said so far. */

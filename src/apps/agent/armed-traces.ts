@@ -20,6 +20,10 @@ export class ArmedTraces {
     return count;
   }
 
+  *all(): Iterable<ArmedTrace> {
+    for (const traces of this.byDevice.values()) yield* traces;
+  }
+
   /** The limit of this enabling is used up on this host: its rule is not looked at any more. */
   exhaust(rule: RuleId, device: VirtualDevice | null): void {
     this.exhausted.add(rule);

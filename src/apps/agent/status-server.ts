@@ -6,7 +6,7 @@ export interface StatusSource {
   /** What the daemon waits for, in words; empty: it is ready. */
   waitingFor(): readonly string[];
   /** Prometheus' text format 0.0.4. */
-  metrics(): string;
+  metrics(): Promise<string>;
   /** Where things are, for people: told by /readyz beside the readiness. */
   facts(): Readonly<Record<string, string | number | null>>;
 }
@@ -52,6 +52,16 @@ export class StatusServer implements Lifecycle {
     await new Promise<void>((resolve) => server.close(() => resolve()));
   }
 
+  private async showMetrics(response: ServerResponse): Promise<void> {
+    try {
+      const text = await this.source.metrics();
+      response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+      response.end(text);
+    } catch (error) {
+      json(response, 500, { error: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
   private answer(method: string, path: string, response: ServerResponse): void {
     if (method !== "GET" && method !== "HEAD") json(response, 405, { error: "only GET is answered here" });
     else if (path === "/healthz") json(response, 200, { status: "ok" });
@@ -60,8 +70,7 @@ export class StatusServer implements Lifecycle {
       const ready = waitingFor.length === 0;
       json(response, ready ? 200 : 503, { ready, waitingFor, ...this.source.facts() });
     } else if (path === "/metrics") {
-      response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
-      response.end(this.source.metrics());
+      void this.showMetrics(response);
     } else json(response, 404, { error: "there is /healthz, /readyz and /metrics" });
   }
 }

@@ -1,4 +1,14 @@
-import type { BridgeId, Cancel, ChainId, PortId, RouterId, RuleId, Scheduler } from "#core/base";
+import {
+  type BridgeId,
+  type Cancel,
+  type ChainId,
+  type Clock,
+  Histogram,
+  type PortId,
+  type RouterId,
+  type RuleId,
+  type Scheduler,
+} from "#core/base";
 import type { FlowTag } from "#core/flows";
 import type { NsdbEvent, NsdbStore, NsdbWatch } from "#core/nsdb";
 import {
@@ -89,8 +99,21 @@ export class TopologyCache implements TopologyView {
   /** Runs after a reading. */
   private cooling: Cancel | null = null;
   private stopped = false;
+  private readonly clock: Clock | null;
+  /** When the oldest change that is not in force yet was heard of; null: all are in force. */
+  private changedAtMs: number | null = null;
+  /** Seconds from hearing of a change until packets are simulated by it. */
+  readonly lag = new Histogram();
 
-  constructor(store: NsdbStore, scheduler: Scheduler, isUp: IsUp, listener: TopologyListener) {
+  /** @param clock for `lag`; null: it is not measured. */
+  constructor(
+    store: NsdbStore,
+    scheduler: Scheduler,
+    isUp: IsUp,
+    listener: TopologyListener,
+    clock: Clock | null = null,
+  ) {
+    this.clock = clock;
     this.store = store;
     this.isUp = isUp;
     this.scheduler = scheduler;
@@ -157,6 +180,10 @@ export class TopologyCache implements TopologyView {
     return this.armed.count;
   }
 
+  armedTraces(): Iterable<ArmedTrace> {
+    return this.armed.all();
+  }
+
   /** Resolves when everything that changed so far has been read; for shutdown and tests. */
   async settled(): Promise<void> {
     while (this.reading !== null || (this.dirty.size > 0 && !this.stopped)) {
@@ -174,7 +201,9 @@ export class TopologyCache implements TopologyView {
       this.nodes.touchedChildren(parent);
       this.touch(`${parent}/*`);
     }
-    if (this.dirty.size > 0 && this.cooling === null) this.read();
+    if (this.dirty.size === 0) return;
+    this.changedAtMs ??= this.clock?.monotonicMs() ?? null;
+    if (this.cooling === null) this.read();
   }
 
   private touch(path: string): void {
@@ -208,6 +237,8 @@ export class TopologyCache implements TopologyView {
 
   private async readDirty(): Promise<void> {
     const batch = this.dirty;
+    const { changedAtMs } = this;
+    this.changedAtMs = null;
     this.dirty = new Set();
     this.users.begin();
     try {
@@ -215,9 +246,13 @@ export class TopologyCache implements TopologyView {
       const filters = this.unreadFilters(results);
       for (const slot of filters) batch.add(slot);
       results.push(...(await this.readSlots(filters)));
-      if (!this.stopped) this.exchange(results);
+      if (this.stopped) return;
+      this.exchange(results);
+      if (changedAtMs !== null && this.clock !== null)
+        this.lag.observe((this.clock.monotonicMs() - changedAtMs) / 1_000);
     } catch (error) {
       if (this.stopped) return;
+      this.changedAtMs = changedAtMs ?? this.changedAtMs;
       this.listener.problem("the topology could not be read; trying again when the store answers", error);
       this.readAgainLater(batch);
     } finally {

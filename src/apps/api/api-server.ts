@@ -1,5 +1,5 @@
 import type { OperationId } from "#core/api-contract";
-import type { Cancel, Clock, Lifecycle, Random, Scheduler } from "#core/base";
+import type { Cancel, Clock, Lifecycle, MetricSource, Random, RenderMetrics, Scheduler } from "#core/base";
 import { type IdentityProvider, NoAuthentication } from "#core/identity";
 import { Nsdb, type NsdbStore } from "#core/nsdb";
 import type { TraceStore } from "#core/tracing";
@@ -12,7 +12,7 @@ import { allHandlers } from "./handlers/index.ts";
 import { buildHttp } from "./http.ts";
 import { type ListenAddress, requireLoopback } from "./listen.ts";
 import { Listener } from "./listener.ts";
-import { Metrics } from "./metrics.ts";
+import { ApiMetrics } from "./metrics.ts";
 import { Ownership } from "./ownership.ts";
 import { StoreLife } from "./store-life.ts";
 import { OpenStreams } from "./streams.ts";
@@ -51,6 +51,10 @@ export interface ApiServerOptions {
   readonly agents?: AgentGate;
   /** Listen on other than loopback addresses although everybody is an administrator. Default false. */
   readonly insecure?: boolean;
+  /** Shows what the server counts at /metrics. Default: the page is empty. */
+  readonly renderMetrics?: RenderMetrics;
+  /** Of parts that the server is given, shown with its own. */
+  readonly metrics?: readonly MetricSource[];
   /** Version of the program. */
   readonly version?: string;
   /** Events that may wait for one client of a stream, default 1000. */
@@ -77,7 +81,7 @@ export type Started = void & { readonly url: string };
 export class ApiServer implements Lifecycle {
   private readonly options: ApiServerOptions;
   private readonly streams = new OpenStreams();
-  private readonly metrics = new Metrics();
+  private readonly metrics = new ApiMetrics();
   private readonly collector: Collector;
   private readonly collectorId: string;
   private readonly nsdb: Nsdb;
@@ -136,6 +140,15 @@ export class ApiServer implements Lifecycle {
     const agents = this.options.agents ?? (identity.kind === "none" ? OPEN_GATE : CLOSED_GATE);
     requireLoopback(host, this.options.insecure === true || identity.kind !== "none");
     this.stopping = false;
+    const page = this.options.renderMetrics?.([
+      this.metrics.source({
+        streams: () => this.streams.size,
+        evicted: () => traceStore.evicted,
+        ready: () => this.waitingFor().length === 0,
+        collected: this.collector.counters,
+      }),
+      ...(this.options.metrics ?? []),
+    ]);
     const handlers = allHandlers({
       nsdb: this.nsdb,
       traceStore,
@@ -148,13 +161,7 @@ export class ApiServer implements Lifecycle {
       streams: this.streams,
       identity,
       waitingFor: () => this.waitingFor(),
-      metrics: () =>
-        this.metrics.text({
-          streams: this.streams.size,
-          evicted: traceStore.evicted,
-          ready: this.waitingFor().length === 0,
-          segments: this.collector.counters,
-        }),
+      metrics: async () => (await page?.text()) ?? "",
     });
     const http = {
       handlers,
@@ -163,7 +170,8 @@ export class ApiServer implements Lifecycle {
       access: new Access(new Ownership(this.nsdb)),
       scheduler,
       origin: () => this.url,
-      onAnswer: (operation: OperationId | null, status: number) => this.metrics.count(operation, status),
+      onAnswer: (operation: OperationId | null, status: number, tookMs: number) =>
+        this.metrics.count(operation, status, tookMs),
       onDefect: (error: Error) =>
         log.error("a request failed", { error: error.stack ?? error.message, cause: error.cause }),
     };

@@ -27,7 +27,7 @@ export interface Deps {
   readonly identity: IdentityProvider;
   /** What the server still waits for; empty when it is ready. */
   readonly waitingFor: () => readonly string[];
-  readonly metrics: () => string;
+  readonly metrics: () => Promise<string>;
 }
 
 /** Open event streams, so that they can be ended from outside. */

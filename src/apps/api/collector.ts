@@ -11,6 +11,8 @@ const RECENT_RUNS = 4_096;
 
 export interface CollectorCounters {
   accepted: number;
+  /** In the accepted segments. */
+  steps: number;
   duplicates: number;
   refused: number;
   /** Segments that hosts said will never come. */
@@ -19,7 +21,7 @@ export interface CollectorCounters {
 
 /** Takes what agents deliver, at least once, and hands it to the trace store, once. */
 export class Collector {
-  readonly counters: CollectorCounters = { accepted: 0, duplicates: 0, refused: 0, lost: 0 };
+  readonly counters: CollectorCounters = { accepted: 0, steps: 0, duplicates: 0, refused: 0, lost: 0 };
   private readonly traceStore: TraceStore;
   private readonly log: ApiLog;
   /** Oldest first. */
@@ -54,7 +56,10 @@ export class Collector {
       else fresh.push(segment);
     }
     const added = await this.traceStore.add(fresh);
-    for (const { segmentId } of fresh) this.remember(segmentId);
+    for (const { segmentId, steps } of fresh) {
+      this.remember(segmentId);
+      this.counters.steps += steps.length;
+    }
     answer.accepted += fresh.length - added.duplicates;
     answer.duplicates += added.duplicates;
     // A delivery that comes again has told of its losses before.

@@ -42,7 +42,7 @@ export interface HttpOptions {
   readonly scheduler: Scheduler;
   /** Origin for URIs when the request has no usable Host. */
   readonly origin: () => string;
-  readonly onAnswer: (operation: OperationId | null, status: number) => void;
+  readonly onAnswer: (operation: OperationId | null, status: number, tookMs: number) => void;
   /** A defect: what the client is not told. */
   readonly onDefect: (error: Error) => void;
   /** Serve these and nothing else. Default: everything. */
@@ -70,7 +70,7 @@ export function buildHttp(options: HttpOptions): FastifyInstance {
   });
   app.addHook("onResponse", async (request, reply) => {
     const { operation } = request.routeOptions.config as { readonly operation?: OperationId };
-    options.onAnswer(operation ?? null, reply.statusCode);
+    options.onAnswer(operation ?? null, reply.statusCode, reply.elapsedTime);
   });
   app.setErrorHandler((error, request, reply) => {
     const known = toMidotraceError(error);

@@ -12,5 +12,6 @@ export { ACCESS_CHECK_MS } from "./watch-access.ts";
 export type { ApiLog, StreamSink } from "./call.ts";
 export { isLoopback, type ListenAddress, parseListen, requireLoopback } from "./listen.ts";
 export { apiCommand, composeApi } from "./main.ts";
+export { API_METRIC_TABLES } from "./metric-tables.ts";
 export { advertisedUrl } from "./advertise.ts";
 export { API_OPTIONS, type ApiOptionValues } from "./options.ts";

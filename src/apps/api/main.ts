@@ -1,4 +1,5 @@
 import { networkInterfaces } from "node:os";
+import { prometheusPage } from "#adapters/metrics-prometheus";
 import { openStoreWithStatus } from "#adapters/nsdb-open";
 import {
   jsonLog,
@@ -11,7 +12,7 @@ import {
 import { MemoryTraceStore } from "#adapters/trace-store-memory";
 import { command, untilStopped, usage } from "#apps/cli/options";
 import type { Lifecycle } from "#core/base";
-import { collectorUrl, guardIdentity, type GuardOptions } from "#core/nsdb";
+import { collectorUrl, guardIdentity, type GuardOptions, MeasuredStore } from "#core/nsdb";
 import { advertisedUrl } from "./advertise.ts";
 import { AliveHosts } from "./alive-hosts.ts";
 import { ApiServer } from "./api-server.ts";
@@ -57,10 +58,11 @@ export function composeApi(
   const parts = { clock: systemClock, scheduler: systemScheduler, random: systemRandom };
   const opened = openStoreWithStatus(options.store, { ...parts, log });
   // Another store at the same address, or an emptied one, must not be taken for this one and filled anew.
+  const measured = new MeasuredStore(opened.store, systemClock);
   const guarded = opened.remote
-    ? guardIdentity(opened.store, { scheduler: systemScheduler, ...memoryOf(options, log) })
+    ? guardIdentity(measured, { scheduler: systemScheduler, ...memoryOf(options, log) })
     : null;
-  const store = guarded ?? opened.store;
+  const store = guarded ?? measured;
   const explicit = options.advertise === null ? null : collectorUrl(options.advertise);
   const advertise = (listening: { readonly url: string; readonly collectUrl: string | null }): string =>
     explicit ?? advertisedUrl(listening.collectUrl ?? listening.url, Object.values(networkInterfaces()).flat());
@@ -88,6 +90,8 @@ export function composeApi(
     ...collect,
     insecure: options.insecure,
     version,
+    renderMetrics: (sources) => prometheusPage(sources, { process: true }),
+    metrics: [measured.metrics()],
     // Agents are told only where there can be any.
     ...(opened.remote
       ? {

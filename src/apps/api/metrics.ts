@@ -1,45 +1,75 @@
+import { HistogramsBy, metricSource, type MetricSource, type MetricTable } from "#core/base";
 import type { OperationId } from "#core/api-contract";
 import type { CollectorCounters } from "./collector.ts";
 
-/** Counters of this server in Prometheus' text format 0.0.4. */
-export class Metrics {
-  private readonly answers = new Map<string, number>();
+/** What this server counts, from its start on. */
+export const API_METRICS = {
+  midotrace_api_ready: {
+    kind: "gauge",
+    help: "1 when the server can serve, else 0; /readyz says what is missing.",
+  },
+  midotrace_api_requests_total: {
+    kind: "counter",
+    help: "Requests answered.",
+    labels: { operation: "a section of rest-api.md, or none", status: "HTTP status" },
+  },
+  midotrace_api_request_seconds: {
+    kind: "histogram",
+    help: "How long answers took; of event streams, until they were over.",
+    labels: { operation: "a section of rest-api.md, or none" },
+  },
+  midotrace_api_event_streams: { kind: "gauge", help: "Event streams that are open." },
+  midotrace_api_flow_traces_evicted_total: { kind: "counter", help: "Flow traces thrown out to make room." },
+  midotrace_api_trace_segments_total: {
+    kind: "counter",
+    help: "Trace segments that agents delivered, by what became of them.",
+    labels: { result: "accepted, duplicate or refused" },
+  },
+  midotrace_api_trace_steps_total: { kind: "counter", help: "Steps in the trace segments that were accepted." },
+  midotrace_api_trace_segments_lost_total: {
+    kind: "counter",
+    help: "Trace segments that agents said will never come.",
+  },
+} as const satisfies MetricTable;
 
-  count(operation: OperationId | null, status: number): void {
-    const labels = `operation="${operation ?? "none"}",status="${status}"`;
-    this.answers.set(labels, (this.answers.get(labels) ?? 0) + 1);
+export interface ApiReadings {
+  readonly streams: () => number;
+  readonly evicted: () => number;
+  readonly ready: () => boolean;
+  readonly collected: Readonly<CollectorCounters>;
+}
+
+/** Counts answers, and shows them with what other parts of the server count. */
+export class ApiMetrics {
+  private readonly answers = new Map<string, { readonly operation: string; readonly status: number; count: number }>();
+  private readonly seconds = new HistogramsBy("operation");
+
+  count(operation: OperationId | null, status: number, tookMs: number): void {
+    const named = operation ?? "none";
+    this.seconds.observe(named, tookMs / 1_000);
+    const key = `${named} ${status}`;
+    const known = this.answers.get(key);
+    if (known === undefined) this.answers.set(key, { operation: named, status, count: 1 });
+    else known.count++;
   }
 
-  /** @param gauges values that are read at this moment. */
-  text(gauges: {
-    readonly streams: number;
-    readonly evicted: number;
-    readonly ready: boolean;
-    readonly segments: Readonly<CollectorCounters>;
-  }): string {
-    const { accepted, duplicates, refused, lost } = gauges.segments;
-    const lines = [
-      "# HELP midotrace_api_requests_total Requests answered, by operation and status.",
-      "# TYPE midotrace_api_requests_total counter",
-      ...[...this.answers].map(([labels, n]) => `midotrace_api_requests_total{${labels}} ${n}`),
-      "# HELP midotrace_api_event_streams Event streams that are open.",
-      "# TYPE midotrace_api_event_streams gauge",
-      `midotrace_api_event_streams ${gauges.streams}`,
-      "# HELP midotrace_api_flow_traces_evicted_total Flow traces thrown out to make room.",
-      "# TYPE midotrace_api_flow_traces_evicted_total counter",
-      `midotrace_api_flow_traces_evicted_total ${gauges.evicted}`,
-      "# HELP midotrace_api_trace_segments_total Trace segments that agents delivered, by what became of them.",
-      "# TYPE midotrace_api_trace_segments_total counter",
-      `midotrace_api_trace_segments_total{result="accepted"} ${accepted}`,
-      `midotrace_api_trace_segments_total{result="duplicate"} ${duplicates}`,
-      `midotrace_api_trace_segments_total{result="refused"} ${refused}`,
-      "# HELP midotrace_api_trace_segments_lost_total Trace segments that agents said will never come.",
-      "# TYPE midotrace_api_trace_segments_lost_total counter",
-      `midotrace_api_trace_segments_lost_total ${lost}`,
-      "# HELP midotrace_api_ready Whether the server can serve.",
-      "# TYPE midotrace_api_ready gauge",
-      `midotrace_api_ready ${gauges.ready ? 1 : 0}`,
-    ];
-    return `${lines.join("\n")}\n`;
+  source({ streams, evicted, ready, collected }: ApiReadings): MetricSource {
+    return metricSource(API_METRICS, {
+      midotrace_api_ready: () => (ready() ? 1 : 0),
+      midotrace_api_requests_total: () =>
+        [...this.answers.values()].map(
+          ({ operation, status, count }) => [{ operation, status: String(status) }, count] as const,
+        ),
+      midotrace_api_request_seconds: () => this.seconds.reading(),
+      midotrace_api_event_streams: streams,
+      midotrace_api_flow_traces_evicted_total: evicted,
+      midotrace_api_trace_segments_total: () => [
+        [{ result: "accepted" }, collected.accepted],
+        [{ result: "duplicate" }, collected.duplicates],
+        [{ result: "refused" }, collected.refused],
+      ],
+      midotrace_api_trace_steps_total: () => collected.steps,
+      midotrace_api_trace_segments_lost_total: () => collected.lost,
+    });
   }
 }

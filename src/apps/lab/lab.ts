@@ -1,9 +1,18 @@
 import { EmbeddedNsdb, type EmbeddedSession } from "#adapters/nsdb-embedded";
 import { Fabric, type FabricSwitch, type VmPort } from "#adapters/datapath-fabric";
+import { prometheusPage } from "#adapters/metrics-prometheus";
 import { MemoryTraceStore } from "#adapters/trace-store-memory";
-import { Agent, type AgentCounters, type Log } from "#apps/agent";
+import { Agent, AGENT_METRICS, type AgentCounters, agentMetrics, type Log } from "#apps/agent";
 import { ApiServer, type ListenAddress } from "#apps/api";
-import { type Clock, type Lifecycle, MidotraceError, type Random, type Scheduler } from "#core/base";
+import {
+  type Clock,
+  type Lifecycle,
+  type MetricSource,
+  MidotraceError,
+  type Random,
+  type Scheduler,
+  sourcesBy,
+} from "#core/base";
 import { type ApplyReport, Nsdb } from "#core/nsdb";
 import { type Ipv4, parseIpv4 } from "#core/packets";
 import { parseTopologyDocument, type TopologyRecords } from "#core/topology";
@@ -169,6 +178,16 @@ export class Lab implements Lifecycle {
     this.traffic = new Traffic({ vms: machines, errands: vms.traffic, scheduler, ...traffic });
   }
 
+  /** What daemons show on pages of their own. */
+  private hostMetrics(): MetricSource {
+    return sourcesBy("host", "name of the host", AGENT_METRICS, () =>
+      this.hostList.map(({ name, agent, switch: sw }) => {
+        const ready = (): boolean => agent.waitingFor().length === 0;
+        return [name, agentMetrics({ agent: () => agent, datapath: () => sw.stats(), ready })] as const;
+      }),
+    );
+  }
+
   private async startApi(): Promise<void> {
     const { clock, random, scheduler, listen, insecure = false, log } = this.o;
     const api = new ApiServer({
@@ -181,6 +200,8 @@ export class Lab implements Lifecycle {
       port: listen.port,
       version: this.o.version,
       insecure,
+      renderMetrics: (sources) => prometheusPage(sources, { process: true }),
+      metrics: [this.hostMetrics()],
       log: {
         info: (message, fields = {}) => log("info", message, fields),
         error: (message, fields = {}) => log("error", message, fields),

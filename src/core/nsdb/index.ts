@@ -40,6 +40,7 @@ export type { PortGroupFilter, PortGroupInput, PortGroupPatch } from "./groups.t
 export type { TraceFilter, TraceInput, TracePatch } from "./traces.ts";
 export { type ArpEntry, type HostInterface, HostState, type MacEntry } from "./host-state.ts";
 export { type Collector, Collectors, collectorUrl } from "./collectors.ts";
+export { MeasuredStore, STORE_METRICS } from "./measured-store.ts";
 export { readTopology } from "./topology-reader.ts";
 export type { ApplyEntry, ApplyReport } from "./apply-report.ts";
 export { checkStore, inspectStore, inspectTree, type StoreReport } from "./check.ts";

@@ -6,7 +6,7 @@ test("health, readiness with what is waited for, metrics; everything else is ref
   let waits: string[] = ["the switch"];
   const server = new StatusServer("127.0.0.1", 0, {
     waitingFor: () => waits,
-    metrics: () => "# TYPE x counter\nx 1\n",
+    metrics: async () => "# TYPE x counter\nx 1\n",
     facts: () => ({ hostName: "host-a", tunnelIp: null }),
   });
   await server.start();

@@ -40,6 +40,6 @@ export function systemHandlers(deps: Deps): Handlers<SystemOperation> {
       const waitingFor = deps.waitingFor();
       return json({ ready: waitingFor.length === 0, waitingFor }, waitingFor.length === 0 ? 200 : 503);
     },
-    getMetrics: () => ({ kind: "text", text: deps.metrics() }),
+    getMetrics: async () => ({ kind: "text", text: await deps.metrics() }),
   };
 }
