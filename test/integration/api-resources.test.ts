@@ -33,6 +33,10 @@ describe("resources of midonet-rest section 6", () => {
     assert.equal(await status("PUT", `/bridges/${UNKNOWN}`, { name: "x" }), 404);
     assert.equal(at(await get("/bridges?tenant_id=t1"), "0.id"), bridge);
     assert.deepEqual(await get("/bridges?tenant_id=t2"), []);
+    assert.equal(
+      violation(await rig.ask("PUT", `/bridges/${bridge}`, { body: { vxLanPortIds: [UNKNOWN] } })),
+      "vxLanPortIds",
+    );
     assert.equal(await status("POST", "/bridges", { id: bridge }), 409);
     assert.equal(violation(await rig.ask("POST", "/bridges", { body: { name: "x".repeat(256) } })), "name");
     const port = await rig.make(`/bridges/${bridge}/ports`, { type: "Bridge", vlanId: "7" });
@@ -46,6 +50,8 @@ describe("resources of midonet-rest section 6", () => {
   it("routers and their ports: subnets in both forms, a Local route, a MAC", async () => {
     const router = await rig.make("/routers", { name: "rtr" });
     assert.equal(at(await get(`/routers/${router}`), "asNumber"), 0);
+    assert.equal(at(await change(`/routers/${router}`, { asNumber: "64512" }), "asNumber"), 64512);
+    assert.equal(violation(await rig.ask("POST", "/routers", { body: { asNumber: -1 } })), "asNumber");
     const ports = `/routers/${router}/ports`;
     const bySubnet = await rig.make(ports, { type: "Router", portSubnet: ["10.9.1.1/24"] });
     const one = await get(`/ports/${bySubnet}`);
@@ -74,6 +80,7 @@ describe("resources of midonet-rest section 6", () => {
     );
     const moved = await change(`/ports/${bySubnet}`, { portSubnet: ["10.9.3.1/25"] });
     assert.deepEqual([at(moved, "portAddress"), at(moved, "networkLength")], ["10.9.3.1", 25]);
+    assert.equal(at(await change(`/ports/${bySubnet}`, { vifId: UNKNOWN }), "vifId"), UNKNOWN);
     const back = await change(`/ports/${bySubnet}`, { portAddress: "10.9.3.2" });
     assert.deepEqual(at(back, "portSubnet"), ["10.9.3.2/25"]);
     assert.equal(at(back, "portMac"), at(one, "portMac"), "kept");
@@ -148,7 +155,23 @@ describe("resources of midonet-rest section 6", () => {
       natTargets: [{ addressFrom: "10.0.0.1", addressTo: "10.0.0.5", portFrom: "1024", portTo: 65535 }],
     });
     assert.equal(at(await get(`/rules/${nat}`), "natTargets.0.portFrom"), 1024);
+    const redirect = { type: "l2_transform", flowAction: "redirect", targetPortId: id("red-a/vm1"), ingress: "true" };
+    const l2 = await get(`/rules/${await rig.make(rules, { ...redirect, pushVlan: "12" })}`);
+    assert.deepEqual(
+      ["flowAction", "pushVlan", "popVlan", "targetPortId", "ingress", "failOpen"].map((f) => at(l2, f)),
+      ["redirect", 12, false, id("red-a/vm1"), true, false],
+    );
+    assert.equal(await status("POST", rules, { ...redirect, targetPortId: UNKNOWN }), 404);
+    assert.deepEqual([at(rule, "pushVlan"), at(rule, "flowAction"), at(rule, "natTargets")], [null, null, null]);
     for (const [body, property] of [
+      [{ ...redirect, targetPortId: null }, "targetPortId"],
+      [{ ...redirect, flowAction: "return" }, "flowAction"],
+      [{ ...redirect, pushVlan: 65536 }, "pushVlan"],
+      [
+        { type: "dnat", flowAction: "redirect", natTargets: [{ addressFrom: "10.0.0.1", addressTo: "10.0.0.1" }] },
+        "flowAction",
+      ],
+      [{ type: "rev_snat" }, "flowAction"],
       [{ type: "trace", requestId: UNKNOWN }, "type"],
       [{}, "type"],
       [{ type: "allow" }, "type"],
@@ -199,10 +222,12 @@ describe("resources of midonet-rest section 6", () => {
       nextHopPort: id("r1/a"),
       nextHopGateway: "10.0.1.254",
       weight: "100",
+      attributes: "mine",
     };
     const route = await rig.make(routes, body);
     const made = await get(`/routes/${route}`);
     assert.deepEqual([at(made, "weight"), at(made, "dstNetworkLength"), at(made, "routerId")], [100, 24, id("r1")]);
+    assert.equal(at(made, "attributes"), "mine");
     for (const [changes, property] of [
       [{ srcNetworkAddr: null }, "srcNetworkAddr"],
       [{ type: "Static" }, "type"],

@@ -1,7 +1,14 @@
 import type { FlowTraceId, PortId } from "#core/base";
 import type { FlowTag } from "#core/flows";
 import { type Ipv4, type Mac, parseIpv4, parseMac } from "#core/packets";
-import { type FlowState, type GateDecision, PacketContext, Simulation, type TraceGate } from "#core/simulation";
+import {
+  type FlowState,
+  type GateDecision,
+  type MacEntry,
+  PacketContext,
+  Simulation,
+  type TraceGate,
+} from "#core/simulation";
 import type { ArmedTrace, BridgeDevice, RouterDevice, TopologyView } from "#core/topology";
 import { Recorder, type Step, type StepKind, TraceContext } from "#core/tracing";
 import type { TopologyBuilder } from "./topology-builder.ts";
@@ -20,12 +27,12 @@ export function ip(text: string): Ipv4 {
 
 /** MAC and ARP tables that a test fills. */
 export class FakeFlowState implements FlowState {
-  private readonly macs = new Map<string, { port: PortId; tag: FlowTag }>();
+  private readonly macs = new Map<string, MacEntry>();
   private readonly arps = new Map<string, { mac: number; tag: FlowTag }>();
 
-  knowMac(bridge: string, vlan: number, address: number, port: PortId): this {
+  knowMac(bridge: string, vlan: number, address: number, port: PortId, fixed = false): this {
     const key = `${bridge} ${vlan} ${address}`;
-    this.macs.set(key, { port, tag: `mac ${key} ${port}` });
+    this.macs.set(key, { port, tag: `mac ${key} ${port}`, fixed });
     return this;
   }
 
@@ -35,7 +42,7 @@ export class FakeFlowState implements FlowState {
     return this;
   }
 
-  mac(bridge: BridgeDevice, vlan: number, address: number): { port: PortId; tag: FlowTag } | null {
+  mac(bridge: BridgeDevice, vlan: number, address: number): MacEntry | null {
     return this.macs.get(`${bridge.id} ${vlan} ${address}`) ?? null;
   }
 

@@ -27,6 +27,7 @@ export type RuleInput = { readonly condition?: Condition; readonly meter?: strin
   | { readonly type: "jump"; readonly to: string }
   | { readonly type: "snat" | "dnat"; readonly flowAction?: NatFlowAction; readonly targets?: readonly NatTarget[] }
   | { readonly type: "rev_snat" | "rev_dnat"; readonly flowAction?: NatFlowAction }
+  | { readonly type: "l2_transform" }
 );
 
 export interface RouteInput {
@@ -58,6 +59,17 @@ export function ruleRecord(
     case "rev_snat":
     case "rev_dnat":
       return { ...common, type: r.type, flowAction: r.flowAction ?? "accept" };
+    case "l2_transform":
+      return {
+        ...common,
+        type: r.type,
+        flowAction: "accept",
+        popVlan: false,
+        pushVlan: 0,
+        targetPortId: null,
+        ingress: false,
+        failOpen: false,
+      };
     case "accept":
     case "drop":
     case "reject":

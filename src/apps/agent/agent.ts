@@ -66,6 +66,8 @@ export interface LimitUse {
 
 /** How often things that end without an event are looked after, ms. */
 const SWEEP_MS = 5_000;
+/** Directories of a bridge that say where MACs are. */
+const BRIDGE_TABLES: ReadonlySet<string> = new Set(["mac_ports", "vlans", "static_macs"]);
 
 /** The per-host daemon: simulates the host's packets over the virtual topology, programs its switch, traces flows. */
 export class Agent implements Lifecycle {
@@ -305,7 +307,7 @@ export class Agent implements Lifecycle {
     for (const { kind, path } of events) {
       if (kind === "deleted" && this.announcer.gone(path)) this.refresh("active");
       const [top, id, what] = path.slice(1).split("/");
-      if (top === "bridges" && (what === "mac_ports" || what === "vlans")) {
+      if (top === "bridges" && BRIDGE_TABLES.has(what ?? "")) {
         if (this.learned.knowsBridge(id as BridgeId)) this.refresh(`macs ${id}`);
       } else if (top === "routers" && what === "arp_table") {
         if (this.learned.knowsRouter(id as RouterId)) this.refresh(`arp ${id}`);

@@ -12,12 +12,18 @@ export const ARP_AGE_MS = 3_600_000;
 export const MAX_MACS_PER_PORT = 4_096;
 export const MAX_NEIGHBOURS_PER_ROUTER = 16_384;
 
+/** An entry as the store has it. */
+export interface ListedMac extends MacLearn {
+  /** Written by an administrator. */
+  readonly fixed?: boolean;
+}
+
 /** How learned entries are shared between hosts; all of it may fail and is then told to `problem`. */
 export interface LearnedStore {
   putMac(learn: MacLearn): Promise<void>;
   removeMac(learn: MacLearn): Promise<void>;
-  /** Of one MAC and VLAN the newest entry. */
-  listMacs(bridge: BridgeId): Promise<readonly MacLearn[]>;
+  /** Of one MAC and VLAN the entry that an administrator wrote, else the newest. */
+  listMacs(bridge: BridgeId): Promise<readonly ListedMac[]>;
   putArp(learn: ArpLearn): Promise<void>;
   listArp(router: RouterId): Promise<readonly ArpLearn[]>;
 }
@@ -26,6 +32,7 @@ interface LearnedMac extends MacEntry {
   readonly learn: MacLearn;
   /** Learned by this host: it keeps the entry alive in the store, and takes it out. */
   readonly own: boolean;
+  readonly fixed: boolean;
   /** The turn at which the store had it; PENDING before. A listing that began earlier does not remove it. */
   confirmed: number;
   usedMs: number;
@@ -93,7 +100,7 @@ export class LearnedTables implements FlowState {
   learnMac(learn: MacLearn): void {
     const table = this.macTable(learn.bridge);
     const old = table.get(macKey(learn.vlan, learn.mac));
-    if (old !== undefined && old.learn.port === learn.port) return;
+    if (old !== undefined && (old.learn.port === learn.port || old.fixed)) return;
     if ((this.ownMacs.get(learn.port) ?? 0) >= MAX_MACS_PER_PORT) {
       this.refused++;
       return;
@@ -141,8 +148,12 @@ export class LearnedTables implements FlowState {
       const key = macKey(learn.vlan, learn.mac);
       seen.add(key);
       const old = table.get(key);
-      if (old !== undefined && old.confirmed > began) continue;
-      if (old === undefined || old.learn.port !== learn.port) this.setMac(table, learn, false);
+      const fixed = learn.fixed === true;
+      if (old !== undefined && old.confirmed > began && !fixed) continue;
+      if (old !== undefined && old.learn.port === learn.port && old.fixed === fixed) continue;
+      this.setMac(table, learn, false, fixed);
+      // What this host had learned is no longer its to keep.
+      if (fixed && old?.own === true) this.background(this.store.removeMac(old.learn));
     }
     for (const [key, entry] of table)
       if (!seen.has(key) && entry.confirmed <= began && this.mayGo(entry)) this.dropMac(table, entry);
@@ -233,7 +244,7 @@ export class LearnedTables implements FlowState {
     return askAgain;
   }
 
-  private setMac(table: MacTable, learn: MacLearn, own: boolean): void {
+  private setMac(table: MacTable, learn: MacLearn, own: boolean, fixed = false): void {
     const key = macKey(learn.vlan, learn.mac);
     const old = table.get(key);
     const tag = macPortTag(learn.bridge, learn.vlan, learn.mac, learn.port);
@@ -244,6 +255,7 @@ export class LearnedTables implements FlowState {
       tag,
       learn,
       own,
+      fixed,
       confirmed: own ? PENDING : 0,
       usedMs: this.clock.monotonicMs(),
     });

@@ -13,7 +13,7 @@ import {
 } from "#core/nsdb";
 import { formatIpv4, formatMac, type Ipv4, parseIpv4, parseMac } from "#core/packets";
 import type { ArpLearn, MacLearn } from "#core/simulation";
-import { ARP_AGE_MS, type LearnedStore } from "./learned-tables.ts";
+import { ARP_AGE_MS, type LearnedStore, type ListedMac } from "./learned-tables.ts";
 
 /** Learned entries as ephemeral nodes of the store. */
 export class SharedLearned implements LearnedStore {
@@ -33,12 +33,12 @@ export class SharedLearned implements LearnedStore {
     return this.state.removeMac(l.bridge, { mac: formatMac(l.mac), portId: l.port, vlan: l.vlan });
   }
 
-  async listMacs(bridge: BridgeId): Promise<readonly MacLearn[]> {
+  async listMacs(bridge: BridgeId): Promise<readonly ListedMac[]> {
     const vlans = [0, ...(await this.state.macVlans(bridge))];
     const lists = await Promise.all(vlans.map((vlan) => this.state.macs(bridge, vlan)));
     return lists.flat().flatMap((e) => {
       const mac = parseMac(e.mac);
-      return mac === null ? [] : [{ bridge, vlan: e.vlan, mac, port: e.portId }];
+      return mac === null ? [] : [{ bridge, vlan: e.vlan, mac, port: e.portId, fixed: e.fixed === true }];
     });
   }
 

@@ -170,6 +170,7 @@ export class ApiServer implements Lifecycle {
       access: new Access(new Ownership(this.nsdb)),
       scheduler,
       origin: () => this.url,
+      readOnly: async () => (await this.nsdb.systemState.get()).availability === "READONLY",
       onAnswer: (operation: OperationId | null, status: number, tookMs: number) =>
         this.metrics.count(operation, status, tookMs),
       onDefect: (error: Error) =>

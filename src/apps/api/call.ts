@@ -43,6 +43,8 @@ export interface Call<Id extends OperationId = OperationId> {
   readonly query: Query<RouteOf<Id>>;
   readonly body: Body<RouteOf<Id>>;
   readonly links: Links;
+  /** The media type of the answer, as negotiated. */
+  readonly media: string;
   /** Who asks; every read path shows only what the viewer may see. What the route declares is enforced before. */
   readonly viewer: Identity;
   /** Value of a request header. */

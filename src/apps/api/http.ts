@@ -2,6 +2,7 @@ import { type Cancel, MidotraceError, type Scheduler } from "#core/base";
 import {
   allRoutes,
   ANONYMOUS,
+  changesNetwork,
   EVENT_STREAM_MEDIA,
   type OperationId,
   type Route,
@@ -45,6 +46,8 @@ export interface HttpOptions {
   readonly onAnswer: (operation: OperationId | null, status: number, tookMs: number) => void;
   /** A defect: what the client is not told. */
   readonly onDefect: (error: Error) => void;
+  /** Whether the system is set to read only. Asked before anything is changed. */
+  readonly readOnly: () => Promise<boolean>;
   /** Serve these and nothing else. Default: everything. */
   readonly only?: ReadonlySet<OperationId>;
   /** Ask nobody who they are for these. Default: for what the contract says. */
@@ -114,6 +117,7 @@ async function serve(
   const call = {
     ...asked,
     links: linksOf(request, options.origin()),
+    media,
     viewer,
     header: (name: string) => {
       const value = request.headers[name];
@@ -121,6 +125,8 @@ async function serve(
     },
   };
   // The contract gives each operation its own types; here they are all alike.
+  if (changesNetwork(route) && (await options.readOnly()))
+    throw new MidotraceError("READ_ONLY", "the system state is READONLY: nothing can be changed");
   const handler = options.handlers[operation] as unknown as (call: unknown) => Promise<Result> | Result;
   const result = await handler(call);
   if (result.kind !== "events") return answer(result, route, media, reply);

@@ -1,7 +1,7 @@
 import { type BridgeId, type ChainId, type RouterId, type TenantId, Violations } from "#core/base";
 import { type BridgeRecord, type RouterRecord, validateBridge, validateRouter } from "#core/topology";
-import type * as z from "zod";
-import { answerOf, bodyOf, ro, rw } from "./fields.ts";
+import * as z from "zod";
+import { answerOf, bodyOf, read, ro, rw } from "./fields.ts";
 import type { Links } from "./links.ts";
 
 const common = {
@@ -23,7 +23,7 @@ const common = {
 /** midonet-rest 6.3 */
 export const bridgeFields = {
   ...common,
-  vxLanPortIds: ro.uuids,
+  vxLanPortIds: rw.of(z.array(z.string()), read.uuids(null)),
   qosPolicyId: ro.nothing,
   vxLanPorts: ro.uri,
   macTable: ro.uri,
@@ -39,7 +39,7 @@ export const bridgeFields = {
 export const routerFields = {
   ...common,
   loadBalancerId: ro.nothing,
-  asNumber: ro.int,
+  asNumber: rw.int(0),
   localRedirectChainId: ro.nothing,
   forwardChainId: ro.nothing,
   routes: ro.uri,
@@ -56,7 +56,8 @@ export const routerBody = bodyOf(routerFields);
 export const routerAnswer = answerOf(routerFields);
 export type BridgeDto = z.output<typeof bridgeAnswer>;
 export type RouterDto = z.output<typeof routerAnswer>;
-export type DeviceBody = z.output<typeof bridgeBody> | z.output<typeof routerBody>;
+type BridgeBody = z.output<typeof bridgeBody>;
+type RouterBody = z.output<typeof routerBody>;
 
 function commonDto(collection: "bridges" | "routers", d: BridgeRecord | RouterRecord, links: Links) {
   return {
@@ -98,7 +99,7 @@ export function routerToDto(r: RouterRecord, links: Links): RouterDto {
   return {
     ...commonDto("routers", r, links),
     loadBalancerId: null,
-    asNumber: 0,
+    asNumber: r.asNumber ?? 0,
     localRedirectChainId: null,
     forwardChainId: null,
     routes: `${uri}/routes`,
@@ -110,7 +111,7 @@ export function routerToDto(r: RouterRecord, links: Links): RouterDto {
   };
 }
 
-function recordOf<Id extends BridgeId | RouterId>(body: DeviceBody, id: string) {
+function recordOf<Id extends BridgeId | RouterId>(body: BridgeBody | RouterBody, id: string) {
   return {
     id: id as Id,
     tenantId: body.tenantId as TenantId,
@@ -122,17 +123,18 @@ function recordOf<Id extends BridgeId | RouterId>(body: DeviceBody, id: string) 
 }
 
 /** @param id of the stored bridge (PUT), or the one for a body without id (POST). @throws MidotraceError VALIDATION */
-export function bridgeFromBody(body: DeviceBody, id: string): BridgeRecord {
+export function bridgeFromBody(body: BridgeBody, id: string): BridgeRecord {
   const record: BridgeRecord = recordOf(body, id);
   const violations = new Violations();
   validateBridge(record, violations);
+  if ((body.vxLanPortIds ?? []).length > 0) violations.add("vxLanPortIds", "is set by the server: it must be empty");
   violations.throwIfAny("bridge");
   return record;
 }
 
 /** As bridgeFromBody. @throws MidotraceError VALIDATION */
-export function routerFromBody(body: DeviceBody, id: string): RouterRecord {
-  const record: RouterRecord = recordOf(body, id);
+export function routerFromBody(body: RouterBody, id: string): RouterRecord {
+  const record: RouterRecord = { ...recordOf<RouterId>(body, id), asNumber: body.asNumber };
   const violations = new Violations();
   validateRouter(record, violations);
   violations.throwIfAny("router");

@@ -1,13 +1,16 @@
 import { type HostId, type PortId, type TunnelZoneId, Violations } from "#core/base";
 import {
+  HOST_WEIGHTS,
   type HostRecord,
+  type HostWeights,
   type TunnelZoneMember,
   type TunnelZoneRecord,
+  validateHost,
   validateTunnelZone,
   validateTunnelZoneMember,
 } from "#core/topology";
 import * as z from "zod";
-import { answerOf, bodyOf, ro, rw } from "./fields.ts";
+import { answerOf, bodyOf, read, ro, rw } from "./fields.ts";
 import type { Links } from "./links.ts";
 
 const INTERFACE_TYPES = ["Physical", "Virtual", "Tunnel", "Unknown"] as const;
@@ -31,18 +34,19 @@ export type InterfaceDto = z.output<typeof interfaceAnswer>;
 
 export const hostFields = {
   id: rw.id,
-  name: ro.text,
+  name: rw.of(z.string(), read.text(null)),
   addresses: ro.texts,
   alive: ro.bool,
   hostInterfaces: ro.of(z.array(interfaceAnswer)),
-  floodingProxyWeight: ro.int,
-  containerWeight: ro.int,
-  containerLimit: ro.int,
-  enforceContainerLimit: ro.bool,
+  floodingProxyWeight: rw.of(z.int(), read.int(null)),
+  containerWeight: rw.of(z.int(), read.int(null)),
+  containerLimit: rw.of(z.int(), read.int(null)),
+  enforceContainerLimit: rw.of(z.boolean(), read.bool(null)),
   uri: ro.uri,
   interfaces: ro.uri,
   ports: ro.uri,
 } as const;
+export const hostBody = bodyOf(hostFields);
 export const hostAnswer = answerOf(hostFields);
 export type HostDto = z.output<typeof hostAnswer>;
 
@@ -75,14 +79,48 @@ export function hostToDto(
     addresses: state.interfaces.flatMap((i) => i.addresses),
     alive: state.alive,
     hostInterfaces: state.interfaces.map((i) => interfaceToDto(h.id, i, links)),
-    floodingProxyWeight: 1,
-    containerWeight: 1,
-    containerLimit: -1,
-    enforceContainerLimit: false,
+    floodingProxyWeight: h.floodingProxyWeight ?? HOST_WEIGHTS.floodingProxyWeight,
+    containerWeight: h.containerWeight ?? HOST_WEIGHTS.containerWeight,
+    containerLimit: h.containerLimit ?? HOST_WEIGHTS.containerLimit,
+    enforceContainerLimit: h.enforceContainerLimit ?? HOST_WEIGHTS.enforceContainerLimit,
     uri: links.to("hosts", h.id),
     interfaces: links.to("hosts", h.id, "interfaces"),
     ports: links.to("hosts", h.id, "ports"),
   };
+}
+
+type HostBody = z.output<typeof hostBody>;
+
+function weightsFrom(body: HostBody): HostWeights {
+  return {
+    floodingProxyWeight: body.floodingProxyWeight ?? undefined,
+    containerWeight: body.containerWeight ?? undefined,
+    containerLimit: body.containerLimit ?? undefined,
+    enforceContainerLimit: body.enforceContainerLimit ?? undefined,
+  };
+}
+
+/** @throws MidotraceError VALIDATION */
+export function hostFromBody(body: HostBody, id: string): HostRecord {
+  const record = { ...weightsFrom(body), id: id as HostId, name: body.name } as HostRecord;
+  const violations = new Violations();
+  validateHost(record, violations);
+  violations.throwIfAny("host");
+  return record;
+}
+
+/**
+ * The weights are all that a PUT changes. The first of them has to be there, as in every MidoNet; clients of 2015.06 do
+ * not know the others.
+ * @throws MidotraceError VALIDATION
+ */
+export function hostWeightsFromBody(body: HostBody, stored: HostRecord): HostWeights {
+  const weights = weightsFrom(body);
+  const violations = new Violations();
+  if (weights.floodingProxyWeight === undefined) violations.add("floodingProxyWeight", "may not be null");
+  validateHost({ id: stored.id, name: stored.name, ...weights }, violations);
+  violations.throwIfAny("host");
+  return weights;
 }
 
 export const bindingFields = {

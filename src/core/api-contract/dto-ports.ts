@@ -25,7 +25,7 @@ const common = {
   adminStateUp: rw.bool(true),
   inboundFilterId: rw.uuidOrNull,
   outboundFilterId: rw.uuidOrNull,
-  vifId: ro.nothing,
+  vifId: rw.uuidOrNull,
   tunnelKey: ro.int,
   hostId: ro.uuidOrNull,
   interfaceName: ro.textOrNull,
@@ -83,7 +83,7 @@ export function portToDto(p: PortRecord, active: boolean, links: Links): PortDto
     adminStateUp: p.adminStateUp,
     inboundFilterId: p.inboundFilterId,
     outboundFilterId: p.outboundFilterId,
-    vifId: null,
+    vifId: p.vifId ?? null,
     tunnelKey: p.tunnelKey,
     hostId: p.hostId,
     interfaceName: p.interfaceName,
@@ -158,6 +158,7 @@ export type PortDraft =
 
 interface PortDraftCommon {
   readonly name: string;
+  readonly vifId: string | null;
   readonly adminStateUp: boolean;
   readonly inboundFilterId: ChainId | null;
   readonly outboundFilterId: ChainId | null;
@@ -179,6 +180,7 @@ export function portFromBody(body: PortBody, target: PortTarget): PortDraft {
   else if (TYPES[body.type] !== type) violations.add("type", `must be ${type} for a port of this device`);
   const shared = {
     name: body.name,
+    vifId: body.vifId,
     adminStateUp: body.adminStateUp,
     inboundFilterId: body.inboundFilterId as ChainId | null,
     outboundFilterId: body.outboundFilterId as ChainId | null,

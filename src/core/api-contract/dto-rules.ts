@@ -1,6 +1,7 @@
 import { type ChainId, type RouteId, type RouterId, type RuleId, type TenantId, Violations } from "#core/base";
 import {
   type ChainRecord,
+  L2_FLOW_ACTIONS,
   NAT_FLOW_ACTIONS,
   type RouteRecord,
   RULE_TYPES,
@@ -42,6 +43,8 @@ const natTargetBody = z.object({
   portTo: read.int(0),
 });
 
+const FLOW_ACTIONS = [...new Set([...NAT_FLOW_ACTIONS, ...L2_FLOW_ACTIONS])] as const;
+
 /** midonet-rest 6.8: one shape for all types; what a type does not have is null. */
 export const ruleFields = {
   id: rw.id,
@@ -51,8 +54,13 @@ export const ruleFields = {
   meterName: rw.text(null),
   jumpChainId: rw.uuidOrNull,
   jumpChainName: ro.textOrNull,
-  flowAction: rw.of(z.nullable(z.enum(NAT_FLOW_ACTIONS)), read.oneOf(NAT_FLOW_ACTIONS, null)),
+  flowAction: rw.of(z.nullable(z.enum(FLOW_ACTIONS)), read.oneOf(FLOW_ACTIONS, null)),
   natTargets: rw.of(z.nullable(z.array(natTarget)), z.array(natTargetBody).nullish()),
+  popVlan: rw.of(z.nullable(z.boolean()), read.bool(false)),
+  pushVlan: rw.of(z.nullable(z.int()), read.int(0)),
+  targetPortId: rw.uuidOrNull,
+  ingress: rw.of(z.nullable(z.boolean()), read.bool(false)),
+  failOpen: rw.of(z.nullable(z.boolean()), read.bool(false)),
   requestId: ro.uuidOrNull,
   limit: ro.of(z.nullable(z.bigint().meta({ type: "integer", format: "int64" }))),
   action: ro.textOrNull,
@@ -83,12 +91,20 @@ export function ruleToDto(r: RuleRecord, position: number, jumpChainName: string
     jumpChainName,
     flowAction: "flowAction" in r ? r.flowAction : null,
     natTargets: "natTargets" in r ? [...r.natTargets] : null,
+    ...l2Fields(r),
     requestId: r.type === "trace" ? r.requestId : null,
     limit: r.type === "trace" ? r.limit : null,
     action: ACTIONS[r.type] ?? ("flowAction" in r ? r.flowAction.toUpperCase() : null),
     ...conditionToFields(r.condition),
     uri: links.to("rules", r.id),
   };
+}
+
+function l2Fields(r: RuleRecord) {
+  if (r.type !== "l2_transform")
+    return { popVlan: null, pushVlan: null, targetPortId: null, ingress: null, failOpen: null };
+  const { popVlan, pushVlan, targetPortId, ingress, failOpen } = r;
+  return { popVlan, pushVlan, targetPortId, ingress, failOpen };
 }
 
 export interface NewRule {
@@ -124,6 +140,10 @@ function typeFields(body: z.output<typeof ruleBody>): object {
     case "rev_snat":
     case "rev_dnat":
       return { flowAction: body.flowAction };
+    case "l2_transform": {
+      const { flowAction, popVlan, pushVlan, targetPortId, ingress, failOpen } = body;
+      return { flowAction, popVlan, pushVlan, targetPortId, ingress, failOpen };
+    }
     case "accept":
     case "drop":
     case "reject":
@@ -148,7 +168,7 @@ export const routeFields = {
   nextHopPort: rw.uuidOrNull,
   nextHopGateway: rw.text(null),
   weight: rw.int(0),
-  attributes: ro.nothing,
+  attributes: rw.text(null),
   learned: ro.bool,
   uri: ro.uri,
   router: ro.uri,
@@ -160,7 +180,7 @@ export type RouteDto = z.output<typeof routeAnswer>;
 export function routeToDto(r: RouteRecord, links: Links): RouteDto {
   return {
     ...r,
-    attributes: null,
+    attributes: r.attributes ?? null,
     learned: false,
     uri: links.to("routes", r.id),
     router: links.to("routers", r.routerId),

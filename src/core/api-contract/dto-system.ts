@@ -1,5 +1,6 @@
+import { Violations } from "#core/base";
 import * as z from "zod";
-import { answerOf, ro } from "./fields.ts";
+import { answerOf, bodyOf, read, ro, rw } from "./fields.ts";
 import type { Links } from "./links.ts";
 
 /** Version strings that MidoNet's clients look at: HEAD's. */
@@ -56,30 +57,74 @@ export function applicationDto(links: Links): Record<string, string> {
   return out;
 }
 
-export const systemStateAnswer = answerOf({
-  state: ro.of(z.enum(["ACTIVE", "UPGRADE"])),
-  availability: ro.of(z.enum(["READWRITE", "READONLY"])),
+const STATES = ["ACTIVE", "UPGRADE"] as const;
+const AVAILABILITIES = ["READWRITE", "READONLY"] as const;
+
+/** midonet-rest 6.15: the union of both versions. */
+const systemStateFields = {
+  state: rw.oneOf(STATES),
+  availability: rw.oneOf(AVAILABILITIES),
   version: ro.text,
   writeVersion: ro.text,
   information: ro.textOrNull,
   uri: ro.uri,
-});
+} as const;
+export const systemStateBody = bodyOf(systemStateFields);
+export const systemStateAnswer = answerOf(systemStateFields);
 
-export function systemStateDto(links: Links): z.output<typeof systemStateAnswer> {
+export interface SystemStateRecord {
+  readonly state: (typeof STATES)[number];
+  readonly availability: (typeof AVAILABILITIES)[number];
+  /** Null: this server's. */
+  readonly writeVersion: string | null;
+}
+
+export function systemStateDto(s: SystemStateRecord, links: Links): z.output<typeof systemStateAnswer> {
   return {
-    state: "ACTIVE",
-    availability: "READWRITE",
+    state: s.state,
+    availability: s.availability,
     version: SYSTEM_VERSION,
-    writeVersion: API_VERSION,
+    writeVersion: s.writeVersion ?? API_VERSION,
     information: null,
     uri: links.to("system_state"),
   };
 }
 
-export const writeVersionAnswer = answerOf({ version: ro.text, uri: ro.uri });
+/** @throws MidotraceError VALIDATION */
+export function systemStateFromBody(
+  body: z.output<typeof systemStateBody>,
+): Pick<SystemStateRecord, "state" | "availability"> {
+  const { state, availability } = body;
+  const violations = new Violations();
+  if (state === null) violations.add("state", "may not be null");
+  if (availability === null) violations.add("availability", "may not be null");
+  violations.throwIfAny("system state");
+  return { state: state ?? "ACTIVE", availability: availability ?? "READWRITE" };
+}
 
-export function writeVersionDto(links: Links): z.output<typeof writeVersionAnswer> {
-  return { version: API_VERSION, uri: links.to("write_version") };
+const writeVersionFields = { version: rw.of(z.string(), read.text(null)), uri: ro.uri } as const;
+export const writeVersionBody = bodyOf(writeVersionFields);
+export const writeVersionAnswer = answerOf(writeVersionFields);
+
+export function writeVersionDto(version: string | null, links: Links): z.output<typeof writeVersionAnswer> {
+  return { version: version ?? API_VERSION, uri: links.to("write_version") };
+}
+
+/** @throws MidotraceError VALIDATION */
+export function writeVersionFromBody(body: z.output<typeof writeVersionBody>): string {
+  const violations = new Violations();
+  if (body.version === null) violations.add("version", "may not be null");
+  else if (!/^[\w.-]{1,64}$/.test(body.version))
+    violations.add("version", "must be 1 to 64 letters, digits, dots, dashes and underscores");
+  violations.throwIfAny("write version");
+  return body.version ?? "";
+}
+
+export const hostVersionAnswer = answerOf({ version: ro.text, hostId: ro.uuid, host: ro.uri });
+
+/** The layout of the store is the version that a host writes: one that knew another would keep away from this store. */
+export function hostVersionDto(hostId: string, links: Links): z.output<typeof hostVersionAnswer> {
+  return { version: API_VERSION, hostId, host: links.to("hosts", hostId) };
 }
 
 /** midonet-rest 6.13 */

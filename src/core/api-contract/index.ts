@@ -9,6 +9,7 @@ export * from "./dto-rules.ts";
 export * from "./dto-segments.ts";
 export * from "./dto-session.ts";
 export * from "./dto-system.ts";
+export * from "./dto-tables.ts";
 export * from "./dto-traces.ts";
 export * from "./exact-json.ts";
 export * from "./fields.ts";

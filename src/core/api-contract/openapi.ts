@@ -1,7 +1,7 @@
 import { ERRORS, type ErrorCode } from "#core/base";
 import * as z from "zod";
 import { ERROR_MEDIA, essence } from "./media.ts";
-import { ACCESS_ERRORS, type Answer, COMMON_ERRORS, type Roles, type Route } from "./route.ts";
+import { ACCESS_ERRORS, type Answer, changesNetwork, COMMON_ERRORS, type Roles, type Route } from "./route.ts";
 import { allRoutes } from "./routes.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -96,7 +96,8 @@ function success(id: string, answer: Answer, components: Components): Json {
 /** The error codes a route may answer with, in the order of the error table. */
 export function errorsOf(route: Route): ErrorCode[] {
   const access = "anonymous" in route.roles ? [] : ACCESS_ERRORS;
-  const codes = new Set([...route.errors, ...COMMON_ERRORS, ...access]);
+  const readOnly: ErrorCode[] = changesNetwork(route) ? ["READ_ONLY"] : [];
+  const codes = new Set([...route.errors, ...COMMON_ERRORS, ...access, ...readOnly]);
   return (Object.keys(ERRORS) as ErrorCode[]).filter((code) => codes.has(code));
 }
 

@@ -44,6 +44,7 @@ export const REFERENCES: Readonly<Record<string, Reference | null>> = {
   ipAddrGroupSrc: null,
   ipAddrGroupDst: null,
   vifId: null,
+  vxLanPortIds: null,
 };
 
 export interface NamedObject extends Reference {

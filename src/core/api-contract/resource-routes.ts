@@ -26,9 +26,14 @@ export function listRoute<const P extends string, Q extends z.ZodType = NoQuery>
   return route<P, z.ZodUndefined, Q>(query === undefined ? base : { ...base, query });
 }
 
-export function getRoute<const P extends string>(path: P, r: Resource, roles: Roles): Route<P, z.ZodUndefined> {
+export function getRoute<const P extends string>(
+  path: P,
+  r: Resource,
+  roles: Roles,
+  more: readonly ErrorCode[] = [],
+): Route<P, z.ZodUndefined> {
   const answer: Answer = { kind: "body", media: itemMedia(...names(r)), schema: r.schema };
-  const errors: ErrorCode[] = path.includes("{") ? ["NOT_FOUND", "NOT_ACCEPTABLE"] : ["NOT_ACCEPTABLE"];
+  const errors: ErrorCode[] = path.includes("{") ? [...more, "NOT_FOUND", "NOT_ACCEPTABLE"] : ["NOT_ACCEPTABLE"];
   return route({ method: "GET", path, tag: r.noun, summary: `Show: ${r.noun}`, roles, answer, errors });
 }
 
@@ -66,6 +71,7 @@ export function updateRoute<const P extends string, B extends z.ZodType>(
   schema: B,
   roles: Roles,
   errors: readonly ErrorCode[] = [],
+  status: 200 | 204 = 204,
 ): Route<P, B> {
   return route({
     method: "PUT",
@@ -74,7 +80,7 @@ export function updateRoute<const P extends string, B extends z.ZodType>(
     summary: `Change: ${r.noun}`,
     roles,
     body: { media: itemMedia(...names(r)), schema },
-    answer: { kind: "empty", status: 204 },
+    answer: { kind: "empty", status },
     errors: [...BODY_ERRORS, ...errors],
   });
 }
@@ -84,7 +90,8 @@ export function deleteRoute<const P extends string>(
   r: Resource,
   roles: Roles,
   errors: readonly ErrorCode[] = ["NOT_FOUND", "CONFLICT"],
+  status: 200 | 204 = 204,
 ): Route<P, z.ZodUndefined> {
-  const answer: Answer = { kind: "empty", status: 204 };
+  const answer: Answer = { kind: "empty", status };
   return route({ method: "DELETE", path, tag: r.noun, summary: `Delete: ${r.noun}`, roles, answer, errors });
 }

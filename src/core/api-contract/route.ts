@@ -51,8 +51,8 @@ export type Answer =
   | { readonly kind: "body"; readonly media: readonly string[]; readonly schema: z.ZodType }
   /** 201, empty, with the URI of the new object in `Location`. */
   | { readonly kind: "created" }
-  /** 201 without Location, or 204, empty. */
-  | { readonly kind: "empty"; readonly status: 201 | 204 }
+  /** 201 without Location, 200 or 204, empty. */
+  | { readonly kind: "empty"; readonly status: 200 | 201 | 204 }
   /** 200, a text that is no JSON, a file of bytes, or a stream of server-sent events. */
   | { readonly kind: "text" | "binary" | "events"; readonly media: readonly string[] };
 
@@ -78,12 +78,17 @@ export interface Route<P extends string = string, B extends z.ZodType = z.ZodTyp
   readonly answer: Answer;
   /** Beyond those of every route (`COMMON_ERRORS`). */
   readonly errors: readonly ErrorCode[];
+  /** Not a GET, and served all the same while the system is read only: it changes nothing of the virtual network. */
+  readonly evenReadOnly?: true;
 }
 
 /** What any route may answer. */
 export const COMMON_ERRORS: readonly ErrorCode[] = ["INTERNAL", "STORE_UNAVAILABLE"];
 /** What a route that is not for everybody may answer, too. */
 export const ACCESS_ERRORS: readonly ErrorCode[] = ["UNAUTHENTICATED", "FORBIDDEN", "AUTH_UNAVAILABLE"];
+
+/** Whether the route is refused while the system is read only. */
+export const changesNetwork = (r: Route): boolean => r.method !== "GET" && r.evenReadOnly !== true;
 
 const noQuery = z.object({});
 export type NoQuery = typeof noQuery;

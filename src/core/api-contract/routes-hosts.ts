@@ -2,6 +2,7 @@ import {
   bindingAnswer,
   bindingBody,
   hostAnswer,
+  hostBody,
   interfaceAnswer,
   tunnelZoneAnswer,
   tunnelZoneBody,
@@ -24,7 +25,11 @@ const MEMBER = {
 
 export const hostRoutes = {
   listHosts: listRoute("/midonet-api/hosts", HOST, ADMIN_ONLY),
+  createHost: createRoute("/midonet-api/hosts", HOST, hostBody, ADMIN_ONLY),
   getHost: getRoute("/midonet-api/hosts/{id}", HOST, ADMIN_ONLY),
+  // MidoNet answers 200 to these two.
+  updateHost: updateRoute("/midonet-api/hosts/{id}", HOST, hostBody, ADMIN_ONLY, [], 200),
+  deleteHost: deleteRoute("/midonet-api/hosts/{id}", HOST, ADMIN_ONLY, ["NOT_FOUND", "CONFLICT"], 200),
   listInterfaces: listRoute("/midonet-api/hosts/{id}/interfaces", INTERFACE, ADMIN_ONLY),
   getInterface: getRoute("/midonet-api/hosts/{id}/interfaces/{name}", INTERFACE, ADMIN_ONLY),
   listBindings: listRoute("/midonet-api/hosts/{id}/ports", BINDING, ADMIN_ONLY),

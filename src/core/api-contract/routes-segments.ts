@@ -11,6 +11,7 @@ export const segmentRoutes = {
     summary:
       "Deliver the trace segments of one host; at least once, repetitions are recognized. Works without the store",
     roles: AGENTS_ONLY,
+    evenReadOnly: true,
     body: { media: [JSON_MEDIA], schema: segmentsBody, maxBytes: MAX_SEGMENTS_BODY_BYTES, plainNumbers: true },
     answer: { kind: "body", media: [JSON_MEDIA], schema: segmentsAnswer },
     errors: ["VALIDATION", "MALFORMED_JSON", "NOT_ACCEPTABLE", "TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"],

@@ -10,6 +10,7 @@ const login = (method: Method) =>
     summary:
       "Sign in by Basic authentication, to the project of X-Auth-Project: the token comes as cookie sessionId, too",
     roles: ANONYMOUS,
+    evenReadOnly: true,
     answer: { kind: "body", media: itemMedia("Token"), schema: tokenAnswer },
     errors: ["UNAUTHENTICATED", "NOT_ACCEPTABLE", "AUTH_UNAVAILABLE"],
   });

@@ -1,10 +1,20 @@
 import * as z from "zod";
 import { applyAnswer, healthAnswer, readinessAnswer, topologyAnswer, topologyBody } from "./dto-results.ts";
-import { applicationAnswer, systemStateAnswer, tenantAnswer, writeVersionAnswer } from "./dto-system.ts";
-import { HTML_MEDIA, JSON_MEDIA, TEXT_MEDIA } from "./media.ts";
-import { getRoute, listRoute } from "./resource-routes.ts";
+import {
+  applicationAnswer,
+  hostVersionAnswer,
+  systemStateAnswer,
+  systemStateBody,
+  tenantAnswer,
+  writeVersionAnswer,
+  writeVersionBody,
+} from "./dto-system.ts";
+import { HTML_MEDIA, itemMedia, JSON_MEDIA, TEXT_MEDIA } from "./media.ts";
+import { getRoute, listRoute, updateRoute } from "./resource-routes.ts";
 import { ADMIN_ONLY, ANONYMOUS, EVERYBODY, ownRead, route } from "./route.ts";
 
+const STATE = { media: "SystemState", noun: "system state", schema: systemStateAnswer } as const;
+const WRITE_VERSION = { media: "WriteVersion", noun: "write version", schema: writeVersionAnswer } as const;
 const TENANT = { media: "Tenant", noun: "tenant", schema: tenantAnswer } as const;
 
 export const systemRoutes = {
@@ -13,17 +23,27 @@ export const systemRoutes = {
     { media: "Application", noun: "application", schema: applicationAnswer },
     EVERYBODY,
   ),
-  getSystemState: getRoute(
-    "/midonet-api/system_state",
-    { media: "SystemState", noun: "system state", schema: systemStateAnswer },
-    // MidoNet's v5 client asks for it at every start, whoever uses it, and gives up without; 2015.06's did not.
-    EVERYBODY,
-  ),
-  getWriteVersion: getRoute(
-    "/midonet-api/write_version",
-    { media: "WriteVersion", noun: "write version", schema: writeVersionAnswer },
-    ADMIN_ONLY,
-  ),
+  // MidoNet's v5 client asks for it at every start, whoever uses it, and gives up without; 2015.06's did not.
+  getSystemState: getRoute("/midonet-api/system_state", STATE, EVERYBODY),
+  updateSystemState: {
+    ...updateRoute("/midonet-api/system_state", STATE, systemStateBody, ADMIN_ONLY),
+    evenReadOnly: true,
+  },
+  getWriteVersion: getRoute("/midonet-api/write_version", WRITE_VERSION, ADMIN_ONLY),
+  updateWriteVersion: {
+    ...updateRoute("/midonet-api/write_version", WRITE_VERSION, writeVersionBody, ADMIN_ONLY),
+    evenReadOnly: true,
+  },
+  listHostVersions: route({
+    method: "GET",
+    path: "/midonet-api/versions",
+    tag: "host version",
+    summary: "Which version each running host has",
+    roles: ADMIN_ONLY,
+    // MidoNet's list has the type of an item.
+    answer: { kind: "body", media: itemMedia("HostVersion"), schema: z.array(hostVersionAnswer) },
+    errors: ["NOT_ACCEPTABLE"],
+  }),
   listTenants: listRoute("/midonet-api/tenants", TENANT, ADMIN_ONLY),
   getTenant: getRoute("/midonet-api/tenants/{id}", TENANT, ownRead("tenant")),
   getTopology: route({

@@ -55,6 +55,7 @@ export const traceRoutes = {
     tag: "flow trace",
     summary: "What would become of a packet that entered by this port, with the same steps as a trace",
     roles: ownRead("port-of-body"),
+    evenReadOnly: true,
     body: { media: [JSON_MEDIA], schema: simulationBody },
     answer: { kind: "body", media: [JSON_MEDIA], schema: simulationAnswer },
     errors: [

@@ -7,6 +7,7 @@ import { packetRoutes } from "./routes-packets.ts";
 import { segmentRoutes } from "./routes-segments.ts";
 import { sessionRoutes } from "./routes-session.ts";
 import { systemRoutes } from "./routes-system.ts";
+import { tableRoutes } from "./routes-tables.ts";
 import { traceRoutes } from "./routes-traces.ts";
 
 /** Every route of the API, by operation id: what the server serves, the client calls and the documents print. */
@@ -16,6 +17,7 @@ export const ROUTES = {
   ...traceRoutes,
   ...packetRoutes,
   ...deviceRoutes,
+  ...tableRoutes,
   ...filterRoutes,
   ...hostRoutes,
   ...groupRoutes,
@@ -35,6 +37,7 @@ export type SystemOperation = keyof typeof systemRoutes;
 export type TraceOperation = keyof typeof traceRoutes;
 export type PacketOperation = keyof typeof packetRoutes;
 export type DeviceOperation = keyof typeof deviceRoutes;
+export type TableOperation = keyof typeof tableRoutes;
 export type FilterOperation = keyof typeof filterRoutes;
 export type HostOperation = keyof typeof hostRoutes;
 export type GroupOperation = keyof typeof groupRoutes;

@@ -16,6 +16,10 @@ export const ERRORS = {
   TOO_LARGE: { status: 413, summary: "the request is larger than the limit" },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, summary: "the body's media type is not understood here" },
   INTERNAL: { status: 500, summary: "a defect of ours; the log has the details" },
+  READ_ONLY: {
+    status: 503,
+    summary: "the system is set to read only: nothing can be changed until an administrator ends that",
+  },
   STORE_UNAVAILABLE: { status: 503, summary: "the network state database does not answer" },
   AUTH_UNAVAILABLE: { status: 503, summary: "the identity service does not answer, so nobody is let in" },
   TUNNEL_KEYS_EXHAUSTED: { status: 503, summary: "all 2^20 tunnel keys are in use" },

@@ -2,7 +2,7 @@
 import type { ChainId, RuleId, TenantId } from "#core/base";
 import type { ChainRecord, RuleRecord } from "#core/topology";
 import { addChain, addRules, dropChain, eraseRule, ruleIds, rulesOf } from "./filters.ts";
-import { CHAIN, RULE, TRACE } from "./kinds.ts";
+import { CHAIN, PORT, RULE, TRACE } from "./kinds.ts";
 import { type Ctx, find, findAll, invalid, need, patched, change } from "./objects.ts";
 import { disarm, disarmChain } from "./trace-rules.ts";
 
@@ -60,7 +60,7 @@ export type PlacedRule = RuleRecord & { readonly position: number };
 
 /**
  * Inserts before the rule that now stands at the 1-based position; one past the end appends.
- * @throws MidotraceError NOT_FOUND for the chain or a jump's target; VALIDATION for the position, the id, and trace rules;
+ * @throws MidotraceError NOT_FOUND for the chain, a jump's target or the port to redirect to; VALIDATION for the position, the id, and trace rules;
  *   ALREADY_EXISTS.
  */
 export async function createRule(c: Ctx, chain: ChainId, input: RuleInput, position = 1): Promise<PlacedRule> {
@@ -69,6 +69,7 @@ export async function createRule(c: Ctx, chain: ChainId, input: RuleInput, posit
   const count = (await ruleIds(c, chain)).length;
   if (!Number.isInteger(position) || position < 1 || position > count + 1)
     throw invalid("rule", "position", `must be 1..${count + 1}`);
+  if (input.type === "l2_transform" && input.targetPortId !== null) await need(c, PORT, input.targetPortId);
   const record: RuleRecord = { ...input, id: input.id ?? (c.random.uuid() as RuleId), chainId: chain };
   await addRules(c, chain, [record], position - 1);
   return { ...record, position };

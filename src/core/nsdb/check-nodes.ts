@@ -1,5 +1,6 @@
 /** What each node promises by itself: it has a place in `PATHS`, the type and the content said there, and a valid record. */
 import { MidotraceError, Violations } from "#core/base";
+import { parseStaticMac } from "./bridge-tables.ts";
 import type { Check } from "./check-kit.ts";
 import { decode } from "./codec.ts";
 import { CONTENT, RECORD_KINDS } from "./content.ts";
@@ -72,6 +73,9 @@ function checkName(k: Check, path: string, pattern: string): void {
   if (pattern === "/chains/<id>/refs/<type>:<id>") k.say(parseChainRef(name) !== null, `${path} is no reference`);
   if (pattern.endsWith("/<mac>,<portId>"))
     k.say(/^([0-9a-f]{2}:){5}[0-9a-f]{2},[0-9a-f-]{36}$/.test(name), `${path} is no MAC and port`);
+  if (pattern.endsWith("/<vlan>,<mac>")) k.say(parseStaticMac(name) !== null, `${path} is no VLAN and MAC`);
+  if (pattern.endsWith("/<ip>,<mac>"))
+    k.say(/^(\d{1,3}\.){3}\d{1,3},([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(name), `${path} is no IP address and MAC`);
   if (pattern === "/tunnel_keys/<key>") k.say(/^[1-9]\d{0,6}$/.test(name), `${path} is no tunnel key`);
   const text = k.text(path);
   if (pattern !== "/tunnel_zones/<id>/memberships/<hostId>" || text === null) return;

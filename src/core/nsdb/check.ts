@@ -4,6 +4,7 @@ import { isPortKey } from "#core/flows";
 import { Check } from "./check-kit.ts";
 import { checkNodes, illegible } from "./check-nodes.ts";
 import { checkMoment } from "./check-moment.ts";
+import { checkTables } from "./check-tables.ts";
 import { decode } from "./codec.ts";
 import { readMapping } from "./links.ts";
 import {
@@ -61,6 +62,7 @@ export async function inspectTree(tree: NsdbTree): Promise<Omit<StoreReport, "st
   checkTraces(k);
   checkPorts(k);
   checkMembership(k);
+  checkTables(k);
   checkMoment(k);
   const { bridges, routers, ports, chains, rules, routes, hosts, tunnelZones, portGroups, ipAddrGroups, traces } = t;
   const counted = {

@@ -1,4 +1,5 @@
 /** What each row of `PATHS` holds, as its reader. */
+import { readStaticMac } from "./bridge-tables.ts";
 import type { Reader } from "./codec.ts";
 import { readCollector } from "./collectors.ts";
 import { readArp, readInterface } from "./host-state.ts";
@@ -19,6 +20,7 @@ import {
   TUNNEL_ZONE,
 } from "./kinds.ts";
 import { readMapping } from "./links.ts";
+import { readSystemState } from "./system-state.ts";
 import { readAuto } from "./trace-rules.ts";
 import { readCounter, readOwner } from "./tunnel-keys.ts";
 
@@ -40,6 +42,7 @@ export const RECORD_KINDS = [
 /** By pattern; the rows that are not here are empty. */
 export const CONTENT: Readonly<Record<string, Reader<unknown>>> = {
   ...Object.fromEntries(RECORD_KINDS.map((kind) => [`${kind.directory}/<id>`, kind.read as Reader<unknown>])),
+  "/bridges/<id>/static_macs/<vlan>,<mac>": readStaticMac,
   "/routers/<id>/arp_table/<ip>": readArp,
   "/chains/<id>/rules": readRuleList,
   "/chains/<id>/auto": readAuto,
@@ -49,6 +52,7 @@ export const CONTENT: Readonly<Record<string, Reader<unknown>>> = {
   "/tunnel_keys": readCounter,
   "/tunnel_keys/<key>": readOwner,
   "/collectors/<id>": readCollector,
+  "/system_state": readSystemState,
   "/store": readIdentity,
   "/import": readImportMark,
 };

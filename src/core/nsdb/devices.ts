@@ -18,6 +18,14 @@ export interface DevicePatch {
   readonly outboundFilterId?: ChainId | null | undefined;
 }
 
+export interface RouterPatch extends DevicePatch {
+  readonly asNumber?: number | undefined;
+}
+
+export interface RouterInput extends RouterPatch {
+  readonly id?: RouterId | undefined;
+}
+
 export interface DeviceInput<Id> extends DevicePatch {
   readonly id?: Id | undefined;
 }
@@ -53,8 +61,8 @@ export async function createBridge(c: Ctx, input: DeviceInput<BridgeId>): Promis
 }
 
 /** @throws MidotraceError ALREADY_EXISTS; NOT_FOUND for a filter; VALIDATION. */
-export async function createRouter(c: Ctx, input: DeviceInput<RouterId>): Promise<RouterRecord> {
-  const record: RouterRecord = complete(c, input);
+export async function createRouter(c: Ctx, input: RouterInput): Promise<RouterRecord> {
+  const record: RouterRecord = { ...complete(c, input), asNumber: input.asNumber ?? 0 };
   await insert(c, ROUTER, record);
   await updateRefs(c, "ROUTER", null, record);
   return record;
@@ -69,9 +77,9 @@ export async function updateBridge(c: Ctx, id: BridgeId, patch: DevicePatch): Pr
 }
 
 /** @throws MidotraceError NOT_FOUND for the router or a filter; VALIDATION. */
-export async function updateRouter(c: Ctx, id: RouterId, patch: DevicePatch): Promise<RouterRecord> {
+export async function updateRouter(c: Ctx, id: RouterId, patch: RouterPatch): Promise<RouterRecord> {
   const before = await need(c, ROUTER, id);
-  const asked = patched(before, known(patch));
+  const asked: RouterRecord = patched(before, { ...known(patch), asNumber: patch.asNumber });
   validate(ROUTER, asked);
   return (await rewriteDevice(c, "ROUTER", before, asked)) as RouterRecord;
 }

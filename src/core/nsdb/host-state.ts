@@ -3,6 +3,7 @@
  * outside of the topology's transactions, and gone with the session of the agent.
  */
 import type { BridgeId, HostId, PortId, RouterId } from "#core/base";
+import { parseStaticMac, readStaticMac } from "./bridge-tables.ts";
 import { decode, encode, int, list, nullable, object, text } from "./codec.ts";
 import { dropNode, ownNode } from "./ephemeral.ts";
 import { EMPTY } from "./objects.ts";
@@ -14,6 +15,7 @@ import {
   macTablePath,
   portActivePath,
   routerArpPath,
+  staticMacsPath,
 } from "./paths.ts";
 import type { NsdbStore } from "./store.ts";
 import { guard } from "./tx.ts";
@@ -39,6 +41,11 @@ export interface MacEntry {
   readonly portId: PortId;
   /** 0: untagged. */
   readonly vlan: number;
+}
+
+export interface ListedMac extends MacEntry {
+  /** Written by an administrator: no learning changes it. */
+  readonly fixed?: true;
 }
 
 export interface ArpEntry {
@@ -140,10 +147,11 @@ export class HostState {
     await this.drop(`${macTablePath(bridge, entry.vlan)}/${entry.mac},${entry.portId}`);
   }
 
-  /** One entry per MAC: the newest. @throws MidotraceError STORE_UNAVAILABLE */
-  async macs(bridge: BridgeId, vlan: number): Promise<MacEntry[]> {
+  /** One entry per MAC: the one that an administrator wrote, else the newest. @throws MidotraceError STORE_UNAVAILABLE */
+  async macs(bridge: BridgeId, vlan: number): Promise<ListedMac[]> {
     const table = macTablePath(bridge, vlan);
-    const newest = new Map<string, { readonly entry: MacEntry; readonly zxid: number }>();
+    const newest = new Map<string, { readonly entry: ListedMac; readonly zxid: number }>();
+    const fixed = await this.staticMacs(bridge, vlan);
     await guard(async () => {
       const names = await this.store.children(table);
       const nodes = await this.store.getMany(names.map((n) => `${table}/${n}`));
@@ -156,13 +164,38 @@ export class HostState {
           newest.set(mac, { entry: { mac, portId: portId as PortId, vlan }, zxid });
       }
     });
+    for (const entry of fixed) newest.set(entry.mac, { entry, zxid: Infinity });
     return [...newest.values()].map((e) => e.entry);
   }
 
   /** VLANs that have a table, sorted; without 0. @throws MidotraceError STORE_UNAVAILABLE */
   async macVlans(bridge: BridgeId): Promise<number[]> {
-    const names = await guard(() => this.store.children(bridgeVlansPath(bridge)));
-    return names.map(Number).sort((a, b) => a - b);
+    const [learned, fixed] = await guard(() =>
+      Promise.all([this.store.children(bridgeVlansPath(bridge)), this.store.children(staticMacsPath(bridge))]),
+    );
+    const vlans = new Set([...learned.map(Number), ...fixed.flatMap((name) => parseStaticMac(name)?.vlan ?? [])]);
+    vlans.delete(0);
+    return [...vlans].sort((a, b) => a - b);
+  }
+
+  private async staticMacs(bridge: BridgeId, vlan: number): Promise<ListedMac[]> {
+    const directory = staticMacsPath(bridge);
+    const names = await guard(() => this.store.children(directory));
+    const entries = names.flatMap((name) => {
+      const entry = parseStaticMac(name);
+      return entry?.vlan === vlan ? [{ ...entry, path: `${directory}/${name}` }] : [];
+    });
+    if (entries.length === 0) return [];
+    const nodes = await guard(() => this.store.getMany(entries.map((e) => e.path)));
+    return entries.flatMap(({ mac, path }, i) => {
+      const node = nodes[i];
+      if (!node) return [];
+      try {
+        return [{ mac, vlan, portId: decode(readStaticMac, node.data, path).portId, fixed: true }];
+      } catch {
+        return [];
+      }
+    });
   }
 
   /** @throws MidotraceError NOT_FOUND for the router; STORE_UNAVAILABLE. */

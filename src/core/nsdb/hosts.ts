@@ -1,7 +1,9 @@
 /** Hosts and tunnel zones inside a transaction. */
 import { type HostId, isUuid, MidotraceError, type TunnelZoneId, Violations } from "#core/base";
 import {
+  HOST_WEIGHTS,
   type HostRecord,
+  type HostWeights,
   type TunnelZoneMember,
   type TunnelZoneRecord,
   validateTunnelZoneMember,
@@ -9,44 +11,55 @@ import {
 import { decode, encode } from "./codec.ts";
 import { HOST, readMember, TUNNEL_ZONE } from "./kinds.ts";
 import { bindingsOf } from "./links.ts";
-import { conflict, type Ctx, EMPTY, erase, find, findAll, insert, need, notFound, patched, change } from "./objects.ts";
+import { type Ctx, EMPTY, erase, find, findAll, insert, need, notFound, patched, change } from "./objects.ts";
 import { hostAlivePath, hostZonesPath, ZONE_NAMES_LOCK, zoneMembersPath } from "./paths.ts";
+
+export interface HostPatch extends HostWeights {
+  readonly name?: string | undefined;
+}
+
+export interface HostInput extends HostWeights {
+  readonly id?: HostId | undefined;
+  readonly name: string;
+}
+
+const weightsOf = (h: HostWeights): HostWeights => ({
+  floodingProxyWeight: h.floodingProxyWeight,
+  containerWeight: h.containerWeight,
+  containerLimit: h.containerLimit,
+  enforceContainerLimit: h.enforceContainerLimit,
+});
 
 /** Creates the host, or gives it that name. @throws MidotraceError VALIDATION. */
 export async function registerHost(c: Ctx, id: HostId, name: string): Promise<HostRecord> {
-  const record: HostRecord = { id, name };
-  if ((await find(c, HOST, id)) === null) await insert(c, HOST, record);
+  const before = await find(c, HOST, id);
+  const record: HostRecord = { ...HOST_WEIGHTS, ...before, id, name };
+  if (before === null) await insert(c, HOST, record);
   else change(c, HOST, record);
   return record;
 }
 
 /** @throws MidotraceError ALREADY_EXISTS; VALIDATION. */
-export async function createHost(
-  c: Ctx,
-  input: { readonly id?: HostId | undefined; readonly name: string },
-): Promise<HostRecord> {
-  const record: HostRecord = { id: input.id ?? (c.random.uuid() as HostId), name: input.name };
+export async function createHost(c: Ctx, input: HostInput): Promise<HostRecord> {
+  const named = { ...HOST_WEIGHTS, id: input.id ?? (c.random.uuid() as HostId), name: input.name };
+  const record: HostRecord = patched<HostRecord>(named, weightsOf(input));
   await insert(c, HOST, record);
   return record;
 }
 
 /** @throws MidotraceError NOT_FOUND */
-export async function updateHost(
-  c: Ctx,
-  id: HostId,
-  patch: { readonly name?: string | undefined },
-): Promise<HostRecord> {
-  const record = patched(await need(c, HOST, id), { name: patch.name });
+export async function updateHost(c: Ctx, id: HostId, patch: HostPatch): Promise<HostRecord> {
+  const record = patched(await need(c, HOST, id), { name: patch.name, ...weightsOf(patch) });
   change(c, HOST, record);
   return record;
 }
 
-/** With its memberships. @throws MidotraceError NOT_FOUND; CONFLICT when its agent runs or ports are bound to it. */
+/** With its memberships. @throws MidotraceError NOT_FOUND; FORBIDDEN when its agent runs or ports are bound to it. */
 export async function deleteHost(c: Ctx, id: HostId): Promise<void> {
   await need(c, HOST, id);
-  if ((await c.tx.get(hostAlivePath(id))) !== null) throw conflict(`host ${id} is alive`);
+  if ((await c.tx.get(hostAlivePath(id))) !== null) throw new MidotraceError("FORBIDDEN", `host ${id} is alive`);
   const bound = (await bindingsOf(c, id))[0];
-  if (bound) throw conflict(`port ${bound.portId} is bound to host ${id}`);
+  if (bound) throw new MidotraceError("FORBIDDEN", `port ${bound.portId} is bound to host ${id}`);
   for (const zone of await c.tx.children(hostZonesPath(id))) await removeMember(c, zone as TunnelZoneId, id);
   await erase(c, HOST, id);
 }

@@ -31,6 +31,7 @@ export {
 } from "./identity.ts";
 export { type GuardedStore, guardIdentity, type GuardOptions, LOOK_AGAIN_MS } from "./identity-guard.ts";
 export type { DeviceFilter, DeviceInput, DevicePatch } from "./devices.ts";
+export type { ArpSeed, StaticMac } from "./bridge-tables.ts";
 export type { BridgePortInput, PortFilter, PortPatch, RouterPortInput } from "./ports.ts";
 export type { Binding } from "./links.ts";
 export type { ChainInput, ChainPatch, PlacedRule, RuleInput } from "./chains.ts";
@@ -38,7 +39,7 @@ export type { RouteInput } from "./routes.ts";
 export type { ZoneInput } from "./hosts.ts";
 export type { PortGroupFilter, PortGroupInput, PortGroupPatch } from "./groups.ts";
 export type { TraceFilter, TraceInput, TracePatch } from "./traces.ts";
-export { type ArpEntry, type HostInterface, HostState, type MacEntry } from "./host-state.ts";
+export { type ArpEntry, type HostInterface, HostState, type ListedMac, type MacEntry } from "./host-state.ts";
 export { type Collector, Collectors, collectorUrl } from "./collectors.ts";
 export { MeasuredStore, STORE_METRICS } from "./measured-store.ts";
 export { readTopology } from "./topology-reader.ts";

@@ -19,7 +19,9 @@ import {
   type BridgeRecord,
   type ChainRecord,
   type HostRecord,
+  HOST_WEIGHTS,
   type IpAddrGroupRecord,
+  type L2FlowAction,
   type NatFlowAction,
   type NatTarget,
   type PortGroupRecord,
@@ -79,7 +81,13 @@ export const ROUTER: Kind<RouterRecord> = {
   validate: validateRouter,
   directory: "/routers",
   children: ["ports", "routes", "traces", "arp_table"],
-  read: object<RouterRecord>({ id: text<RouterId>(), tenantId: text<TenantId>(), name: text(), ...filters }),
+  read: object<RouterRecord>({
+    id: text<RouterId>(),
+    tenantId: text<TenantId>(),
+    name: text(),
+    ...filters,
+    asNumber: optional(int, 0),
+  }),
 };
 
 const portCommon = {
@@ -90,6 +98,7 @@ const portCommon = {
   hostId: nullable(text<HostId>()),
   interfaceName: nullable(text()),
   peerId: nullable(text<PortId>()),
+  vifId: nullable(text()),
 };
 
 export const PORT: Kind<PortRecord> = {
@@ -157,6 +166,16 @@ const ruleReaders: Readonly<Record<RuleType, Reader<RuleRecord>>> = {
   dnat: forwardNat,
   rev_snat: reverseNat,
   rev_dnat: reverseNat,
+  l2_transform: object<RuleOf<"l2_transform">>({
+    type: oneOf("l2_transform"),
+    ...ruleCommon,
+    flowAction: oneOf<L2FlowAction>("accept", "redirect"),
+    popVlan: bool,
+    pushVlan: int,
+    targetPortId: nullable(text<PortId>()),
+    ingress: bool,
+    failOpen: bool,
+  }),
   trace: object<RuleOf<"trace">>({
     type: oneOf("trace"),
     ...ruleCommon,
@@ -192,6 +211,7 @@ export const ROUTE: Kind<RouteRecord> = {
     nextHopPort: nullable(text<PortId>()),
     nextHopGateway: nullable(text()),
     weight: int,
+    attributes: nullable(text()),
   }),
 };
 
@@ -200,7 +220,14 @@ export const HOST: Kind<HostRecord> = {
   validate: validateHost,
   directory: "/hosts",
   children: ["interfaces", "vrnMappings", "vrnMappings/ports", "tunnel_zones"],
-  read: object<HostRecord>({ id: text<HostId>(), name: text() }),
+  read: object<HostRecord>({
+    id: text<HostId>(),
+    name: text(),
+    floodingProxyWeight: optional(int, HOST_WEIGHTS.floodingProxyWeight),
+    containerWeight: optional(int, HOST_WEIGHTS.containerWeight),
+    containerLimit: optional(int, HOST_WEIGHTS.containerLimit),
+    enforceContainerLimit: optional(bool, HOST_WEIGHTS.enforceContainerLimit),
+  }),
 };
 
 export const TUNNEL_ZONE: Kind<TunnelZoneRecord> = {

@@ -18,6 +18,7 @@ import {
 import { MAX_PORT_KEY } from "#core/flows";
 import type { BridgeRecord, RouterRecord, TopologyDocument, TopologyRecords, TunnelZoneMember } from "#core/topology";
 import { applyIn } from "./apply.ts";
+import * as tables from "./bridge-tables.ts";
 import type { ApplyReport } from "./apply-report.ts";
 import * as chains from "./chains.ts";
 import * as devices from "./devices.ts";
@@ -44,6 +45,7 @@ import * as ports from "./ports.ts";
 import * as routes from "./routes.ts";
 import type { NsdbStore } from "./store.ts";
 import { readTopology } from "./topology-reader.ts";
+import * as system from "./system-state.ts";
 import * as traces from "./traces.ts";
 import { transact, type TransactOptions } from "./tx.ts";
 
@@ -111,6 +113,11 @@ export class Nsdb {
     return this.transaction((c) => applyIn(c, doc));
   }
 
+  readonly systemState = {
+    get: () => this.read((c) => system.getSystemState(c)),
+    update: (patch: system.SystemStatePatch) => this.transaction((c) => system.updateSystemState(c, patch)),
+  };
+
   private reader<T extends { readonly id: string }>(kind: Kind<T>) {
     return {
       /** Null when there is none. */
@@ -129,12 +136,20 @@ export class Nsdb {
     delete: (id: BridgeId) => this.transaction((c) => devices.deleteBridge(c, id)),
   };
 
+  readonly bridgeTables = {
+    setMac: (id: BridgeId, entry: tables.StaticMac) => this.transaction((c) => tables.setStaticMac(c, id, entry)),
+    removeMac: (id: BridgeId, entry: tables.StaticMac) => this.transaction((c) => tables.removeStaticMac(c, id, entry)),
+    arpSeeds: (id: BridgeId) => this.read((c) => tables.listArpSeeds(c, id)),
+    setArpSeed: (id: BridgeId, entry: tables.ArpSeed) => this.transaction((c) => tables.setArpSeed(c, id, entry)),
+    removeArpSeed: (id: BridgeId, entry: tables.ArpSeed) => this.transaction((c) => tables.removeArpSeed(c, id, entry)),
+  };
+
   readonly routers = {
     ...this.reader(ROUTER),
     list: (filter?: devices.DeviceFilter): Promise<RouterRecord[]> =>
       this.read((c) => devices.listDevices(c, ROUTER, filter)),
-    create: (input: devices.DeviceInput<RouterId>) => this.transaction((c) => devices.createRouter(c, input)),
-    update: (id: RouterId, patch: devices.DevicePatch) => this.transaction((c) => devices.updateRouter(c, id, patch)),
+    create: (input: devices.RouterInput) => this.transaction((c) => devices.createRouter(c, input)),
+    update: (id: RouterId, patch: devices.RouterPatch) => this.transaction((c) => devices.updateRouter(c, id, patch)),
     delete: (id: RouterId) => this.transaction((c) => devices.deleteRouter(c, id)),
   };
 
@@ -184,11 +199,9 @@ export class Nsdb {
   readonly hosts = {
     ...this.reader(HOST),
     list: () => this.read((c) => findAll(c, HOST)),
-    create: (input: { readonly id?: HostId | undefined; readonly name: string }) =>
-      this.transaction((c) => hosts.createHost(c, input)),
+    create: (input: hosts.HostInput) => this.transaction((c) => hosts.createHost(c, input)),
     register: (id: HostId, name: string) => this.transaction((c) => hosts.registerHost(c, id, name)),
-    update: (id: HostId, patch: { readonly name?: string | undefined }) =>
-      this.transaction((c) => hosts.updateHost(c, id, patch)),
+    update: (id: HostId, patch: hosts.HostPatch) => this.transaction((c) => hosts.updateHost(c, id, patch)),
     delete: (id: HostId) => this.transaction((c) => hosts.deleteHost(c, id)),
     /** @throws MidotraceError NOT_FOUND for the host. */
     bindings: (id: HostId) =>

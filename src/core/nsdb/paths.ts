@@ -23,6 +23,12 @@ export const PATHS: readonly PathRow[] = [
   row("/bridges/<id>/traces/<traceId>", "P", "empty: a trace request on the bridge"),
   row("/bridges/<id>/mac_ports/<mac>,<portId>", "E", "empty: a learned MAC, untagged; of one MAC the newest wins"),
   row("/bridges/<id>/vlans/<vlan>/mac_ports/<mac>,<portId>", "E", "empty: a learned MAC of that VLAN"),
+  row(
+    "/bridges/<id>/static_macs/<vlan>,<mac>",
+    "P",
+    "{portId}: a MAC that is behind the port for good; VLAN 0: untagged",
+  ),
+  row("/bridges/<id>/ip4_mac_map/<ip>,<mac>", "P", "empty: the MAC of an IP address, as an administrator says"),
   row("/routers/<id>", "P", "router record"),
   row("/routers/<id>/ports/<portId>", "P", "empty: a port of the router"),
   row("/routers/<id>/routes/<routeId>", "P", "empty: a route of the router"),
@@ -55,6 +61,7 @@ export const PATHS: readonly PathRow[] = [
   row("/traces/<id>", "P", "trace request record"),
   row("/collectors/<id>", "E", "{url}: an API server that takes trace segments, and where agents reach it"),
   row("/locks/<name>", "P", "empty: its version orders changes that no single object orders"),
+  row("/system_state", "P", "{state, availability, writeVersion}: set by administrators; absent until then"),
   row("/store", "P", "{id, version}: which store this is, and the layout of its nodes; an import sets it again"),
   row("/import", "P", "{documentId, storeId, startedAtMs}: an import is not finished; agents and servers keep away"),
   row("/import/running", "E", "empty: the process that imports is alive"),
@@ -84,6 +91,7 @@ export const APPLY_LOCK = "/locks/apply";
 export const ZONE_NAMES_LOCK = "/locks/zone_names";
 export const TUNNEL_KEYS = "/tunnel_keys";
 export const COLLECTORS = "/collectors";
+export const SYSTEM_STATE = "/system_state";
 export const STORE_PATH = "/store";
 export const IMPORT_PATH = "/import";
 export const IMPORT_RUNNING_PATH = "/import/running";
@@ -122,6 +130,10 @@ export function macTablePath(bridge: BridgeId, vlan: number): string {
   return vlan === 0 ? `/bridges/${bridge}/mac_ports` : `/bridges/${bridge}/vlans/${vlan}/mac_ports`;
 }
 
+export const staticMacsPath = (bridge: BridgeId): string => `/bridges/${bridge}/static_macs`;
+export const staticMacPath = (bridge: BridgeId, vlan: number, mac: string): string =>
+  `${staticMacsPath(bridge)}/${vlan},${mac}`;
+export const arpSeedsPath = (bridge: BridgeId): string => `/bridges/${bridge}/ip4_mac_map`;
 export const bridgeVlansPath = (bridge: BridgeId): string => `/bridges/${bridge}/vlans`;
 
 export type ChainRefType = "bridge" | "router" | "port" | "rule";

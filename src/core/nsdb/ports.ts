@@ -2,6 +2,7 @@
 import { type BridgeId, type ChainId, isUuid, type PortGroupId, type PortId, type RouterId } from "#core/base";
 import { formatMac } from "#core/packets";
 import type { BridgePortRecord, PortRecord, RouterPortRecord } from "#core/topology";
+import { dropStaticMacsOf } from "./bridge-tables.ts";
 import { updateRefs } from "./filters.ts";
 import { BRIDGE, PORT, ROUTER } from "./kinds.ts";
 import { unbindPort, unlinkPort } from "./links.ts";
@@ -18,6 +19,7 @@ interface CommonInput {
   readonly adminStateUp?: boolean | undefined;
   readonly inboundFilterId?: ChainId | null | undefined;
   readonly outboundFilterId?: ChainId | null | undefined;
+  readonly vifId?: string | null | undefined;
 }
 
 export interface BridgePortInput extends CommonInput {
@@ -43,6 +45,7 @@ const common = (c: Ctx, input: CommonInput) => ({
   adminStateUp: input.adminStateUp ?? true,
   inboundFilterId: input.inboundFilterId ?? null,
   outboundFilterId: input.outboundFilterId ?? null,
+  vifId: input.vifId ?? null,
   hostId: null,
   interfaceName: null,
   peerId: null,
@@ -88,8 +91,8 @@ export async function createRouterPort(c: Ctx, router: RouterId, input: RouterPo
 /** @throws MidotraceError NOT_FOUND for the port or a filter; VALIDATION. */
 export async function updatePort(c: Ctx, id: PortId, patch: PortPatch): Promise<PortRecord> {
   const before = await need(c, PORT, id);
-  const { name, adminStateUp, inboundFilterId, outboundFilterId } = patch;
-  const shared = { name, adminStateUp, inboundFilterId, outboundFilterId };
+  const { name, adminStateUp, inboundFilterId, outboundFilterId, vifId } = patch;
+  const shared = { name, adminStateUp, inboundFilterId, outboundFilterId, vifId };
   const { portMac, portAddress, networkLength } = patch;
   const asked =
     before.type === "Bridge"
@@ -102,11 +105,12 @@ export async function updatePort(c: Ctx, id: PortId, patch: PortPatch): Promise<
 }
 
 /**
- * With the routes through it, its link, binding, memberships and trace requests.
+ * With the routes through it, its link, binding, memberships, trace requests and entries of its bridge's MAC table.
  * @throws MidotraceError NOT_FOUND
  */
 export async function deletePort(c: Ctx, id: PortId): Promise<void> {
   await need(c, PORT, id);
+  await dropStaticMacsOf(c, await need(c, PORT, id));
   await deleteTracesOn(c, "PORT", id);
   await unlinkPort(c, id);
   await unbindPort(c, id);

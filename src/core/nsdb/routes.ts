@@ -13,7 +13,8 @@ export type RouteInput = Omit<RouteRecord, "id" | "routerId"> & { readonly id?: 
  */
 export async function createRoute(c: Ctx, router: RouterId, input: RouteInput): Promise<RouteRecord> {
   await need(c, ROUTER, router);
-  const record: RouteRecord = { ...input, id: input.id ?? (c.random.uuid() as RouteId), routerId: router };
+  const id = input.id ?? (c.random.uuid() as RouteId);
+  const record: RouteRecord = { ...input, attributes: input.attributes ?? null, id, routerId: router };
   const port = record.nextHopPort === null ? null : await find(c, PORT, record.nextHopPort);
   if (record.nextHopPort !== null && port?.deviceId !== router)
     throw invalid("route", "nextHopPort", `must be a port of router ${router}`);
@@ -82,6 +83,7 @@ export async function setLocalRoute(c: Ctx, port: RouterPortRecord, before: stri
     nextHopPort: port.id,
     nextHopGateway: null,
     weight: 0,
+    attributes: null,
   });
 }
 

@@ -13,6 +13,7 @@ import type {
   TraceRequestId,
   TunnelZoneId,
 } from "#core/base";
+import { readStaticMac } from "./bridge-tables.ts";
 import { encode, type Reader } from "./codec.ts";
 import { readCollector } from "./collectors.ts";
 import { readArp, readInterface } from "./host-state.ts";
@@ -34,6 +35,7 @@ import {
   TUNNEL_ZONE,
 } from "./kinds.ts";
 import { readMapping } from "./links.ts";
+import { readSystemState } from "./system-state.ts";
 import { readAuto } from "./trace-rules.ts";
 import { readCounter, readOwner } from "./tunnel-keys.ts";
 
@@ -76,6 +78,8 @@ export const ZNODE_EXAMPLES: readonly ZnodeExample[] = [
   empty(`/bridges/${bridge}/traces/${trace}`),
   empty(`/bridges/${bridge}/mac_ports/${MAC},${port}`),
   empty(`/bridges/${bridge}/vlans/42/mac_ports/${MAC},${port}`),
+  node(`/bridges/${bridge}/static_macs/0,${MAC}`, readStaticMac, { portId: port }),
+  empty(`/bridges/${bridge}/ip4_mac_map/10.0.1.10,${MAC}`),
   record(ROUTER, { id: router, tenantId, name: "red-router", ...filters, inboundFilterId: null }),
   empty(`/routers/${router}/ports/${uplink}`),
   empty(`/routers/${router}/routes/${route}`),
@@ -169,6 +173,7 @@ export const ZNODE_EXAMPLES: readonly ZnodeExample[] = [
   }),
   node(`/collectors/${collector}`, readCollector, { url: "http://192.0.2.10:8181" }),
   empty("/locks/apply"),
+  node("/system_state", readSystemState, { state: "ACTIVE", availability: "READWRITE", writeVersion: null }),
   node("/store", readIdentity, { id: store, version: LAYOUT_VERSION }),
   node("/import", readImportMark, { documentId: "5c1f…", storeId: store, startedAtMs: AT_MS }),
   empty("/import/running"),

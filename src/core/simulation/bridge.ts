@@ -65,7 +65,7 @@ function learnSource(sim: Simulation, bridge: BridgeDevice, inPort: PortDevice, 
   // The MACs of linked router ports are known by configuration; those behind links to bridges are not.
   if (bridge.linkedMacs.has(mac)) return;
   const entry = sim.state.mac(bridge, vlan, mac);
-  if (entry !== null && entry.port === inPort.id) {
+  if (entry !== null && (entry.port === inPort.id || entry.fixed === true)) {
     ctx.tags.push(entry.tag);
     return;
   }

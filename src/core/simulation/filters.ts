@@ -125,6 +125,9 @@ function apply(
         "NAT rules need connection tracking, which this version does not have: passed over",
       );
       return "continue";
+    case "l2-transform":
+      problem(ctx, device, chain, rule, "rules of this type are kept for clients, and not carried out: passed over");
+      return "continue";
   }
 }
 

@@ -6,6 +6,8 @@ import type { BridgeDevice, RouterDevice } from "#core/topology";
 export interface MacEntry {
   readonly port: PortId;
   readonly tag: FlowTag;
+  /** An administrator says so: a frame that comes by another port changes nothing. */
+  readonly fixed?: boolean;
 }
 
 export interface ArpEntry {

@@ -192,6 +192,8 @@ function actionOf(type: Exclude<RuleRecord["type"], "trace">): RuleAction {
     case "rev_snat":
     case "rev_dnat":
       return "nat";
+    case "l2_transform":
+      return "l2-transform";
     case "accept":
     case "drop":
     case "reject":

@@ -197,7 +197,7 @@ export class RouterDevice {
 export type VirtualDevice = PortDevice | BridgeDevice | RouterDevice;
 
 /** What a matching rule does. Trace rules are not here: they are in the devices' trace indexes. */
-export type RuleAction = "accept" | "drop" | "reject" | "return" | "jump" | "nat";
+export type RuleAction = "accept" | "drop" | "reject" | "return" | "jump" | "nat" | "l2-transform";
 
 export class CompiledRule {
   readonly id: RuleId;

@@ -34,6 +34,8 @@ export interface RouterRecord {
   readonly adminStateUp: boolean;
   readonly inboundFilterId: ChainId | null;
   readonly outboundFilterId: ChainId | null;
+  /** Kept for clients; no routing protocol runs here. Absent: 0. */
+  readonly asNumber?: number | undefined;
 }
 
 interface PortCommon {
@@ -50,6 +52,8 @@ interface PortCommon {
   readonly interfaceName: string | null;
   /** The port this one is linked to (interior); symmetric. Never together with `hostId`. */
   readonly peerId: PortId | null;
+  /** The interface of a virtual machine that the port stands for: kept for who asked for it. Absent: null. */
+  readonly vifId?: string | null | undefined;
 }
 
 export interface BridgePortRecord extends PortCommon {
@@ -101,6 +105,7 @@ export type RuleRecord =
       readonly natTargets: readonly NatTarget[];
     })
   | (RuleCommon & { readonly type: "rev_snat" | "rev_dnat"; readonly flowAction: NatFlowAction })
+  | L2TransformRule
   /** Made and removed only by enabling and disabling a trace request; fires only for `deviceId`, whoever shares the chain. */
   | (RuleCommon & {
       readonly type: "trace";
@@ -108,6 +113,21 @@ export type RuleRecord =
       readonly deviceId: string;
       readonly limit: bigint;
     });
+
+/** Changes VLAN tags, or sends the packet elsewhere: for chains of service functions. */
+export type L2TransformRule = RuleCommon & {
+  readonly type: "l2_transform";
+  readonly flowAction: L2FlowAction;
+  readonly popVlan: boolean;
+  /** 0: none. */
+  readonly pushVlan: number;
+  readonly targetPortId: PortId | null;
+  readonly ingress: boolean;
+  readonly failOpen: boolean;
+};
+
+export const L2_FLOW_ACTIONS = ["accept", "redirect"] as const;
+export type L2FlowAction = (typeof L2_FLOW_ACTIONS)[number];
 
 export const NAT_FLOW_ACTIONS = ["accept", "continue", "return"] as const;
 export type NatFlowAction = (typeof NAT_FLOW_ACTIONS)[number];
@@ -123,6 +143,7 @@ export const RULE_TYPES = [
   "dnat",
   "rev_snat",
   "rev_dnat",
+  "l2_transform",
   "trace",
 ] as const satisfies readonly RuleType[];
 
@@ -141,12 +162,31 @@ export interface RouteRecord {
   readonly nextHopGateway: string | null;
   /** Lower wins; equal weights share the flows (ECMP). */
   readonly weight: number;
+  /** Whatever a client wants to remember with the route. Absent: null. */
+  readonly attributes?: string | null | undefined;
 }
 
-export interface HostRecord {
+export interface HostRecord extends HostWeights {
   readonly id: HostId;
   readonly name: string;
 }
+
+/** Wishes of clients for services that do not run here: kept, and given back. Absent: see `HOST_WEIGHTS`. */
+export interface HostWeights {
+  /** 0..65535 */
+  readonly floodingProxyWeight?: number | undefined;
+  readonly containerWeight?: number | undefined;
+  /** -1: none. */
+  readonly containerLimit?: number | undefined;
+  readonly enforceContainerLimit?: boolean | undefined;
+}
+
+export const HOST_WEIGHTS = {
+  floodingProxyWeight: 1,
+  containerWeight: 1,
+  containerLimit: -1,
+  enforceContainerLimit: false,
+} as const;
 
 export interface TunnelZoneRecord {
   readonly id: TunnelZoneId;

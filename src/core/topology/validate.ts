@@ -7,6 +7,7 @@ import {
   type ChainRecord,
   type HostRecord,
   type IpAddrGroupRecord,
+  L2_FLOW_ACTIONS,
   LIMIT_MAX,
   NAT_FLOW_ACTIONS,
   type NatTarget,
@@ -30,13 +31,18 @@ import { validateCondition } from "./validate-condition.ts";
 
 const MAX_NAME = 255;
 const MAX_INT32 = 0x7fff_ffff;
+const MAX_UINT32 = 0xffff_ffff;
+/** A text that a client leaves with an object. */
+const MAX_NOTE = 4_096;
 
 export function validateBridge(b: BridgeRecord, violations: Violations, prefix = ""): void {
   validateDevice(new FieldChecks(violations, prefix), b);
 }
 
 export function validateRouter(r: RouterRecord, violations: Violations, prefix = ""): void {
-  validateDevice(new FieldChecks(violations, prefix), r);
+  const checks = new FieldChecks(violations, prefix);
+  validateDevice(checks, r);
+  checks.integer("asNumber", r.asNumber, 0, MAX_UINT32);
 }
 
 export function validatePort(p: PortRecord, violations: Violations, prefix = ""): void {
@@ -44,6 +50,7 @@ export function validatePort(p: PortRecord, violations: Violations, prefix = "")
   checks.uuid("id", p.id);
   checks.uuid("deviceId", p.deviceId);
   checks.text("name", p.name, 0, MAX_NAME);
+  checks.uuid("vifId", p.vifId);
   validateFilters(checks, p);
   // 0: the store has not allocated the key yet.
   if (p.tunnelKey !== 0 && !isPortKey(p.tunnelKey))
@@ -128,6 +135,16 @@ export function validateRule(r: RuleRecord, violations: Violations, prefix = "")
     case "rev_dnat":
       validateFlowAction(checks, r.flowAction);
       return;
+    case "l2_transform":
+      if (checks.required("flowAction", r.flowAction)) checks.oneOf("flowAction", r.flowAction, L2_FLOW_ACTIONS);
+      checks.flag("popVlan", r.popVlan);
+      checks.integer("pushVlan", r.pushVlan, 0, 0xffff);
+      checks.uuid("targetPortId", r.targetPortId);
+      if (r.flowAction === "redirect" && r.targetPortId === null)
+        checks.fail("targetPortId", "may not be null for a rule that redirects");
+      checks.flag("ingress", r.ingress);
+      checks.flag("failOpen", r.failOpen);
+      return;
     case "trace":
       if (checks.required("requestId", r.requestId)) checks.uuid("requestId", r.requestId);
       if (checks.required("deviceId", r.deviceId)) checks.uuid("deviceId", r.deviceId);
@@ -186,12 +203,17 @@ export function validateRoute(r: RouteRecord, violations: Violations, prefix = "
     checks.fail("nextHopPort", `may not be null for a ${r.type} route`);
   checks.ipv4("nextHopGateway", r.nextHopGateway);
   checks.integer("weight", r.weight, 0, MAX_INT32);
+  checks.text("attributes", r.attributes, 0, MAX_NOTE);
 }
 
 export function validateHost(h: HostRecord, violations: Violations, prefix = ""): void {
   const checks = new FieldChecks(violations, prefix);
   checks.uuid("id", h.id);
   if (checks.required("name", h.name)) checks.text("name", h.name, 0, MAX_NAME);
+  checks.integer("floodingProxyWeight", h.floodingProxyWeight, 0, 0xffff);
+  checks.integer("containerWeight", h.containerWeight, 0, MAX_INT32);
+  checks.integer("containerLimit", h.containerLimit, -1, MAX_INT32);
+  checks.flag("enforceContainerLimit", h.enforceContainerLimit);
 }
 
 export function validateTunnelZone(z: TunnelZoneRecord, violations: Violations, prefix = ""): void {

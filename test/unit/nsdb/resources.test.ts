@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { HostId, IpAddrGroupId, PortGroupId, PortId, RouterId, RuleId, TunnelZoneId } from "#core/base";
+import { HOST_WEIGHTS } from "#core/topology";
 import {
   accept,
   bridge,
@@ -125,7 +126,7 @@ describe("ports", () => {
     assert.deepEqual(await nsdb.hosts.bindings(h), [{ hostId: h, portId: p.id, interfaceName: "e" }]);
     assert.equal((await nsdb.hosts.binding(h, p.id)).interfaceName, "e");
     await refused(nsdb.hosts.binding(h, q.id), "NOT_FOUND");
-    await refused(nsdb.hosts.delete(h), "CONFLICT", /bound/);
+    await refused(nsdb.hosts.delete(h), "FORBIDDEN", /bound/);
     assert.deepEqual(ids(await nsdb.ports.list({ hostId: h })), [p.id]);
     await sound();
     await once(() => nsdb.ports.unbind(p.id));
@@ -350,9 +351,9 @@ describe("hosts and tunnel zones", () => {
     await nsdb.hosts.register(id, "a");
     await silent(() => nsdb.hosts.register(id, "a"));
     await nsdb.hosts.register(id, "b");
-    assert.deepEqual(await nsdb.hosts.list(), [{ id, name: "b" }]);
+    assert.deepEqual(await nsdb.hosts.list(), [{ ...HOST_WEIGHTS, id, name: "b" }]);
     await nsdb.state.setAlive(id);
-    await refused(nsdb.hosts.delete(id), "CONFLICT", /alive/);
+    await refused(nsdb.hosts.delete(id), "FORBIDDEN", /alive/);
     await nsdb.state.clearAlive(id);
     await nsdb.hosts.delete(id);
     await sound();

@@ -126,6 +126,10 @@ describe("nodes", () => {
     await nsdb.state.setPortActive(p.id, p.hostId);
     await nsdb.state.putMac(b.id, { mac: "02:00:00:00:00:01", portId: p.id, vlan: 0 });
     await nsdb.state.putMac(b.id, { mac: "02:00:00:00:00:01", portId: p.id, vlan: 9 });
+    const q = await nsdb.ports.createOnBridge(b.id, {});
+    await nsdb.bridgeTables.setMac(b.id, { mac: "02:00:00:00:00:01", portId: q.id, vlan: 0 });
+    await nsdb.bridgeTables.setArpSeed(b.id, { ip: "10.0.0.1", mac: "02:00:00:00:00:01" });
+    await nsdb.systemState.update({ state: "UPGRADE" });
     await nsdb.state.putArp(r.id, { ip: "10.0.0.1", mac: null, lastArpMs: 0, staleMs: 0, expiryMs: 0 });
     const common = { mac: null, mtu: 1, status: 0, type: "Virtual", endpoint: "VM", portType: null, addresses: [] };
     await nsdb.state.putInterface(p.hostId, { name: "e", ...common });

@@ -49,6 +49,14 @@ describe("a bridge", () => {
     assert.deepEqual(s.send("b/a", frame(B)).ctx.learns, o.ctx.learns);
   });
 
+  it("does not unlearn what an administrator wrote into its table", () => {
+    const s = new Scene(network()).at("b/b", B);
+    s.state.knowMac(s.t.bridgeId("b"), 0, mac(A), s.t.portId("b/c"), true);
+    const o = s.send("b/a", frame(B));
+    assert.deepEqual([o.ctx.learns, o.of("mac-learned")], [[], []]);
+    assert.deepEqual(s.send("b/b", frame(A, { from: B })).leavesBy(PORTS), ["b/c"]);
+  });
+
   it("floods an unknown destination to every other bound port, not to the router", () => {
     const o = new Scene(network()).send("b/a", frame(B));
     assert.equal(o.verdict, "flooded");

@@ -226,6 +226,12 @@ describe("chains", () => {
     assert.match(o.of("rule-problem")[0]?.problem ?? "", /NAT/);
   });
 
+  it("pass over rules that change frames on layer 2, and say so", () => {
+    const o = filtered({ main: [{ type: "l2_transform" }] });
+    assert.equal(o.verdict, "delivered");
+    assert.match(o.of("rule-problem")[0]?.problem ?? "", /not carried out/);
+  });
+
   it("tag the flow with the meter of a rule that matched", () => {
     const o = filtered({ main: [{ type: "accept", meter: "m" }] });
     assert.ok(o.ctx.tags.includes("user:m"));

@@ -2,7 +2,9 @@ import {
   bindingFromBody,
   bindingToDto,
   type HostOperation,
+  hostFromBody,
   hostToDto,
+  hostWeightsFromBody,
   interfaceToDto,
   type Links,
   tunnelZoneFromBody,
@@ -23,6 +25,19 @@ export function hostHandlers({ nsdb, random }: Deps): Handlers<HostOperation> {
   return {
     listHosts: async ({ links }) => json(await Promise.all((await nsdb.hosts.list()).map((h) => hostDto(h, links)))),
     getHost: async ({ params, links }) => json(await hostDto(await nsdb.hosts.get(params.id), links)),
+    createHost: async ({ body, links }) => {
+      const host = await nsdb.hosts.create(hostFromBody(body, body.id ?? random.uuid()));
+      return created(links.to("hosts", host.id));
+    },
+    updateHost: async ({ params, body }) => {
+      const stored = await nsdb.hosts.get(params.id);
+      await nsdb.hosts.update(stored.id, hostWeightsFromBody(body, stored));
+      return EMPTY;
+    },
+    deleteHost: async ({ params }) => {
+      await nsdb.hosts.delete(params.id as HostId);
+      return EMPTY;
+    },
     listInterfaces: async ({ params, links }) => {
       const host = await nsdb.hosts.get(params.id);
       return json((await nsdb.state.interfaces(host.id)).map((i) => interfaceToDto(host.id, i, links)));

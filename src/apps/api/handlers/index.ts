@@ -7,6 +7,7 @@ import { packetHandlers } from "./packets.ts";
 import { segmentHandlers } from "./segments.ts";
 import { sessionHandlers } from "./session.ts";
 import { systemHandlers } from "./system.ts";
+import { tableHandlers } from "./tables.ts";
 import { traceHandlers } from "./traces.ts";
 
 /** One handler per route of the contract; the compiler refuses a missing one and an extra one. */
@@ -17,6 +18,7 @@ export function allHandlers(deps: Deps): Handlers {
     ...traceHandlers(deps),
     ...packetHandlers(deps),
     ...deviceHandlers(deps),
+    ...tableHandlers(deps),
     ...filterHandlers(deps),
     ...hostHandlers(deps),
     ...groupHandlers(deps),

@@ -1,13 +1,16 @@
 import {
   applicationDto,
+  hostVersionDto,
   openApiDocument,
   type SystemOperation,
   systemStateDto,
+  systemStateFromBody,
   tenantDto,
   writeVersionDto,
+  writeVersionFromBody,
 } from "#core/api-contract";
 import { parseTopologyDocument } from "#core/topology";
-import { type Deps, type Handlers, json } from "../call.ts";
+import { type Deps, EMPTY, type Handlers, json } from "../call.ts";
 import { HOME_PAGE } from "../home.ts";
 import { topologyJson } from "../topology-json.ts";
 
@@ -25,8 +28,21 @@ export function systemHandlers(deps: Deps): Handlers<SystemOperation> {
   };
   return {
     getApplication: ({ links }) => json(applicationDto(links)),
-    getSystemState: ({ links }) => json(systemStateDto(links)),
-    getWriteVersion: ({ links }) => json(writeVersionDto(links)),
+    getSystemState: async ({ links }) => json(systemStateDto(await nsdb.systemState.get(), links)),
+    updateSystemState: async ({ body }) => {
+      await nsdb.systemState.update(systemStateFromBody(body));
+      return EMPTY;
+    },
+    getWriteVersion: async ({ links }) => json(writeVersionDto((await nsdb.systemState.get()).writeVersion, links)),
+    updateWriteVersion: async ({ body }) => {
+      await nsdb.systemState.update({ writeVersion: writeVersionFromBody(body) });
+      return EMPTY;
+    },
+    listHostVersions: async ({ links }) => {
+      const hosts = await nsdb.hosts.list();
+      const alive = await Promise.all(hosts.map((h) => nsdb.state.isAlive(h.id)));
+      return json(hosts.filter((_, i) => alive[i]).map((h) => hostVersionDto(h.id, links)));
+    },
     listTenants: async ({ links }) => json((await tenants()).map((id) => tenantDto(id, links))),
     // Without an identity service nobody knows which tenants exist: as MidoNet's mock provider, any does.
     getTenant: ({ params, links }) => json(tenantDto(params.id, links)),
