@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { it } from "node:test";
-import { COMPLETENESS_STATES, DROP_REASONS, MISSING_REASONS, STEP_KINDS, VERDICTS } from "#core/tracing";
+import { COMPLETENESS_STATES, DROP_REASONS, LOSS_CAUSES, MISSING_REASONS, STEP_KINDS, VERDICTS } from "#core/tracing";
 import { EVERY_STEP } from "../support/tracing-steps.ts";
 
 /** Rows of the table whose first column is headed `head`, as cells without back-ticks round the first. */
@@ -45,6 +45,10 @@ it("steps.md names the fields that each kind has", () => {
 it("verdicts.md has a row for each verdict and each drop reason, and no other", () => {
   same("verdicts", "verdict", VERDICTS);
   same("verdicts", "drop reason", DROP_REASONS);
+});
+
+it("completeness.md has a row for each cause of a loss, and no other", () => {
+  same("completeness", "cause", LOSS_CAUSES);
 });
 
 it("completeness.md has a row for each state and each reason, and no other", () => {

@@ -29,6 +29,8 @@ describe("names with control characters", () => {
           dropReason: null,
           duplicate: false,
           joinedBy: "state",
+          detail: "full",
+          clockOffsetMs: null,
           steps: [{ seq: 1, atMs: 0, kind: "port-in", device, text: `Enters by ${EVIL}` }],
         },
       ],

@@ -216,7 +216,12 @@ class Host {
 
   private begin(): [TraceJournal, AgentTraceGate] {
     const journal = journalIn(this.directory);
-    const gate = new AgentTraceGate(this.time, this.random, { exhausted: () => undefined }, journal);
+    const gate = new AgentTraceGate(
+      this.time,
+      this.random,
+      { exhausted: () => undefined, onlyCounted: () => undefined },
+      journal,
+    );
     gate.restore();
     return [journal, gate];
   }

@@ -1,12 +1,12 @@
 import { EmbeddedNsdb, type EmbeddedSession } from "#adapters/nsdb-embedded";
 import { Fabric, type FabricSwitch, type TappedDatagram, type VmPort } from "#adapters/datapath-fabric";
-import { Agent } from "#apps/agent";
+import { Agent, type BudgetLimits } from "#apps/agent";
 import { type HostId, SeededRandom, type TraceRequestId } from "#core/base";
 import { Nsdb } from "#core/nsdb";
 import { type Ipv4, type Mac, parseIpv4, parseMac } from "#core/packets";
 import type { Condition, DeviceType } from "#core/topology";
 import { parseTopologyDocument } from "#core/topology";
-import { assembleFlowTrace, type FlowTrace, type TraceJournal, type TraceSegment } from "#core/tracing";
+import { assembleFlowTrace, type FlowTrace, type LossNote, type TraceJournal, type TraceSegment } from "#core/tracing";
 import { Vm } from "../../src/apps/lab/vm.ts";
 import { VirtualTime } from "./virtual-time.ts";
 
@@ -29,6 +29,8 @@ export interface ClusterPlan {
   readonly seed?: number;
   /** Hosts that are in a tunnel zone of their own: no other host has a tunnel to them. */
   readonly apart?: readonly string[];
+  /** Event budget of the agents; default: none. */
+  readonly budget?: BudgetLimits;
   /** The journal of an agent that starts on the host; default: none. */
   readonly journal?: (host: string) => TraceJournal;
   /** Switches go on forwarding when their agent is gone. */
@@ -56,6 +58,7 @@ export class Cluster {
   /** Every frame each VM got. */
   readonly received = new Map<string, Uint8Array[]>();
   readonly segments: TraceSegment[] = [];
+  readonly losses: LossNote[] = [];
   readonly wire: TappedDatagram[] = [];
   readonly problems: string[] = [];
   readonly admin: Nsdb;
@@ -114,9 +117,13 @@ export class Cluster {
       random: this.random,
       ...(journal === undefined ? {} : { journal }),
       ...(this.plan.captureBytes === undefined ? {} : { captureBytes: this.plan.captureBytes }),
+      ...(this.plan.budget === undefined ? {} : { budget: this.plan.budget }),
       sink: {
         segment: (s) => void this.segments.push(s),
-        lost: (host, count, because) => void this.problems.push(`${host} lost ${count}: ${because}`),
+        lost: (host, count, because, about) => {
+          this.losses.push({ hostId: host, count, because, ...(about === undefined ? {} : { about }) });
+          if (about?.cause !== "budget") this.problems.push(`${host} lost ${count}: ${because}`);
+        },
       },
       log: (level, message, fields) => {
         if (level === "warn" || level === "error")
@@ -261,7 +268,9 @@ export class Cluster {
       if (s.flowTraceId === null) continue;
       byId.set(s.flowTraceId, [...(byId.get(s.flowTraceId) ?? []), s]);
     }
-    return [...byId.values()].flatMap((list) => assembleFlowTrace(list, { nowMs: this.time.nowMs() }) ?? []);
+    return [...byId.values()].flatMap(
+      (list) => assembleFlowTrace(list, { nowMs: this.time.nowMs(), lost: this.losses }) ?? [],
+    );
   }
 
   async stop(): Promise<void> {

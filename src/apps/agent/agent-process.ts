@@ -123,6 +123,10 @@ export class AgentProcess implements Lifecycle {
       datapath: this.datapath,
       sink,
       captureBytes: Number(this.options["capture-bytes"]),
+      budget: {
+        perHost: Number(this.options["trace-events"]),
+        perRequest: Number(this.options["trace-events-per-request"]),
+      },
       journal: new FileTraceJournal({ directory: this.state.path, log: this.log }),
     });
     this.agent = agent;

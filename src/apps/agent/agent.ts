@@ -15,12 +15,13 @@ import type { Datapath, DatapathListener } from "#core/datapath";
 import { type FlowTag, tunnelKeyTag } from "#core/flows";
 import { Nsdb, type NsdbEvent, type NsdbStore, type NsdbWatch, RULE } from "#core/nsdb";
 import type { ArmedTrace, PortDevice } from "#core/topology";
-import { NO_JOURNAL, type TraceJournal, type TraceSink } from "#core/tracing";
+import { DETAILS, NO_JOURNAL, type TraceJournal, type TraceSink } from "#core/tracing";
 import { Announcer } from "./announcer.ts";
 import { ArpBroker } from "./arp-broker.ts";
 import { Bindings } from "./bindings.ts";
 import { type AgentCounters, newCounters } from "./counters.ts";
 import { Egress } from "./egress.ts";
+import { type BudgetLimits, EventBudget } from "./event-budget.ts";
 import { FlowRegistry } from "./flow-registry.ts";
 import { Hearsay } from "./hearsay.ts";
 import { LearnedTables } from "./learned-tables.ts";
@@ -53,6 +54,8 @@ export interface AgentOptions {
   readonly journal?: TraceJournal;
   /** Bytes of each traced packet that are kept for packet captures. Default 0: the headers, no payload. */
   readonly captureBytes?: number;
+  /** Events that may be recorded per second. Default: as many as there are. */
+  readonly budget?: BudgetLimits;
   readonly log: Log;
 }
 
@@ -82,6 +85,8 @@ export class Agent implements Lifecycle {
   private readonly journal: TraceJournal;
   private readonly egress: Egress;
   private readonly output: TraceOutput;
+  private readonly budget: EventBudget;
+  private storeAway = false;
   private readonly arp: ArpBroker;
   private readonly workflow: PacketWorkflow;
   private readonly count: AgentCounters = newCounters();
@@ -137,21 +142,39 @@ export class Agent implements Lifecycle {
     this.topology = new TopologyCache(store, scheduler, isUp, topologyListener, clock);
     this.journal = o.journal ?? NO_JOURNAL;
     const exhausted = (trace: ArmedTrace): void => this.topology.exhaust(trace.deviceId, trace.ruleId);
-    this.gate = new AgentTraceGate(clock, random, { exhausted }, this.journal);
+    const onlyCounted = (trace: ArmedTrace): void => {
+      this.count.tracedOnlyCounted++;
+      this.output.onlyCounted([trace.requestId], []);
+    };
+    this.budget = new EventBudget(clock, o.budget);
+    this.gate = new AgentTraceGate(clock, random, { exhausted, onlyCounted }, this.journal, undefined, this.budget);
     this.output = new TraceOutput(o.sink, scheduler, o.hostId);
     const who: Reporter = {
       hostId: o.hostId,
       hostName: o.hostName,
       bootId: random.uuid().slice(0, 8),
       captureBytes: o.captureBytes ?? 0,
+      storeAway: () => this.storeAway,
     };
     const nextCookie = (): number => ++this.cookie;
     const view = {
       portByKey: (key: number) => this.portByKey(key),
       ofportOf: (port: PortId) => this.bindings.ofportOf(port),
     };
-    const { flows, peers, output, count: counters, bindings, learned, topology, gate } = this;
-    this.egress = new Egress({ clock, scheduler, datapath, flows, view, peers, output, who, counters, nextCookie });
+    const { flows, peers, output, budget, count: counters, bindings, learned, topology, gate } = this;
+    this.egress = new Egress({
+      clock,
+      scheduler,
+      datapath,
+      flows,
+      view,
+      peers,
+      output,
+      budget,
+      who,
+      counters,
+      nextCookie,
+    });
     this.arp = new ArpBroker(scheduler, (packet) => this.workflow.generated(packet, 1));
     const { egress, arp } = this;
     this.workflow = new PacketWorkflow(
@@ -167,6 +190,7 @@ export class Agent implements Lifecycle {
         gate,
         egress,
         output,
+        budget,
         arp,
         who,
         counters,
@@ -249,6 +273,9 @@ export class Agent implements Lifecycle {
       verdicts: { ...this.count.verdicts },
       drops: { ...this.count.drops },
       flowsInvalidated: this.flows.invalidated,
+      lostBy: { ...this.output.lostBy },
+      budgetSteppedDown: this.budget.steppedDown,
+      budgetLevel: DETAILS.indexOf(this.budget.level()),
       segmentsLost: this.output.lost,
       journalUnwritten: this.journal.unwritten,
       learningRefused: this.learned.refused,
@@ -330,6 +357,7 @@ export class Agent implements Lifecycle {
   }
 
   private session(state: string): void {
+    this.storeAway = state !== "connected";
     if (!this.running) return;
     if (state === "lost") {
       // Everything ephemeral of this agent is gone with its session.

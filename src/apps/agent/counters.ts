@@ -1,4 +1,4 @@
-import type { DropReason, Verdict } from "#core/tracing";
+import type { DropReason, LossCounts, Verdict } from "#core/tracing";
 
 /** What an agent counts, from its start on. */
 export interface AgentCounters {
@@ -10,6 +10,15 @@ export interface AgentCounters {
   waited: number;
   waitTimeouts: number;
   traced: number;
+  /** Of them, and of traced packets from other hosts: those of which only the verdict was recorded, for the budget's sake. */
+  tracedShort: number;
+  /** Flows, and parts of other hosts' flows, that were only counted, for the budget's sake. */
+  tracedOnlyCounted: number;
+  stepsOmitted: number;
+  /** How often host or request had to step down to a lower detail. */
+  budgetSteppedDown: number;
+  /** Detail that the host's budget allows now: 0 full, 1 verdict, 2 count. */
+  budgetLevel: number;
   stateSent: number;
   stateReceived: number;
   stateMalformed: number;
@@ -32,6 +41,8 @@ export interface AgentCounters {
   errors: number;
   readonly verdicts: Partial<Record<Verdict, number>>;
   readonly drops: Partial<Record<DropReason, number>>;
+  /** Reports that never come, by cause, as far as this agent itself lost them. */
+  readonly lostBy: LossCounts;
 }
 
 export function newCounters(): AgentCounters {
@@ -43,6 +54,11 @@ export function newCounters(): AgentCounters {
     waited: 0,
     waitTimeouts: 0,
     traced: 0,
+    tracedShort: 0,
+    tracedOnlyCounted: 0,
+    stepsOmitted: 0,
+    budgetSteppedDown: 0,
+    budgetLevel: 0,
     stateSent: 0,
     stateReceived: 0,
     stateMalformed: 0,
@@ -61,6 +77,7 @@ export function newCounters(): AgentCounters {
     errors: 0,
     verdicts: {},
     drops: {},
+    lostBy: {},
   };
 }
 

@@ -14,21 +14,24 @@ import { formatIpv4 } from "#core/packets";
 import type { PortDevice } from "#core/topology";
 import {
   decodeTraceState,
+  fuller,
   headerText,
   packetToken,
   Recorder,
   type Released,
   TRACE_STATE_TTL_MS,
   type TraceArrival,
+  type TraceDetail,
   traceKeyOf,
   type TraceMatch,
   type TraceSegment,
   TraceTable,
 } from "#core/tracing";
 import type { AgentCounters } from "./counters.ts";
+import type { EventBudget } from "./event-budget.ts";
 import { type FlowRegistry, LIFETIME } from "./flow-registry.ts";
 import type { Peers } from "./peers.ts";
-import { packetBytes, type Reporter } from "./segments.ts";
+import { packetBytes, type Reporter, stateOf } from "./segments.ts";
 import type { TraceOutput } from "./trace-output.ts";
 
 /** What the egress side must know of this host. */
@@ -60,6 +63,7 @@ export class Egress {
   private readonly view: EgressView;
   private readonly peers: Peers;
   private readonly output: TraceOutput;
+  private readonly budget: EventBudget;
   private readonly who: Reporter;
   private readonly counters: AgentCounters;
   private readonly nextCookie: () => number;
@@ -75,6 +79,7 @@ export class Egress {
     view: EgressView;
     peers: Peers;
     output: TraceOutput;
+    budget: EventBudget;
     who: Reporter;
     counters: AgentCounters;
     nextCookie: () => number;
@@ -86,6 +91,7 @@ export class Egress {
     this.view = o.view;
     this.peers = o.peers;
     this.output = o.output;
+    this.budget = o.budget;
     this.who = o.who;
     this.counters = o.counters;
     this.nextCookie = o.nextCookie;
@@ -206,16 +212,32 @@ export class Egress {
   private report(a: Arrived, match: TraceMatch | null, state: "before-packet" | "after-packet" | "never"): void {
     if (match === null) this.counters.orphans++;
     if (match?.duplicate === true) this.counters.duplicates++;
-    this.output.push(this.segment(a, match, state));
+    const requestIds = match?.requestIds ?? [];
+    const detail = this.detailFor(requestIds);
+    if (detail === "count") {
+      this.counters.tracedOnlyCounted++;
+      this.output.onlyCounted(requestIds, match === null ? [] : [match.flowTraceId]);
+      return;
+    }
+    const segment = this.segment(a, match, state, detail);
+    this.budget.charge(requestIds, segment.steps.length);
+    this.output.push(segment);
+  }
+
+  /** The most that any of the requests allows. */
+  private detailFor(requestIds: readonly string[]): TraceDetail {
+    if (requestIds.length === 0) return this.budget.level();
+    return requestIds.map((id) => this.budget.detailFor(id)).reduce(fuller);
   }
 
   private segment(
     a: Arrived,
     match: TraceMatch | null,
     state: "before-packet" | "after-packet" | "never",
+    detail: TraceDetail,
   ): TraceSegment {
     const { port, ofport } = a;
-    const recorder = new Recorder(a.atMs);
+    const recorder = new Recorder(a.atMs, detail);
     const key = withoutTraceBit(a.wireKey);
     const peer = this.peers.at(a.tunnelSrc);
     const token = packetToken(a.frame);
@@ -257,7 +279,12 @@ export class Egress {
       hardTimeoutMs: 0,
       because: "a packet with the trace bit never gets a flow, so that the next one comes up too",
     });
+    if (recorder.omitted > 0) recorder.push({ kind: "steps-lost", ...at, count: recorder.omitted });
     recorder.push({ kind: "verdict", ...at, verdict, dropReason: reason });
+    if (detail !== "full") {
+      this.counters.tracedShort++;
+      this.counters.stepsOmitted += recorder.omitted;
+    }
     return {
       segmentId: `${this.who.hostId}/${this.who.bootId}/${a.cookie}`,
       flowTraceId: match === null ? null : match.flowTraceId,
@@ -270,6 +297,7 @@ export class Egress {
       key: traceKeyOf(a.header),
       steps: recorder.steps,
       stepsLost: recorder.lost,
+      ...stateOf(this.who, recorder),
       verdict,
       dropReason: reason,
       expects: [],

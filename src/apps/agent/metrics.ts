@@ -64,6 +64,28 @@ export const AGENT_METRICS = {
     help: "From hearing of a change in the store until packets are simulated by it.",
   },
   midotrace_agent_traced_total: { kind: "counter", help: "Flows traced, each counted once for all its requests." },
+  midotrace_agent_traced_short_total: {
+    kind: "counter",
+    help: "Flows, and parts of other hosts' flows, of which only the verdict was recorded: the event budget was used up.",
+  },
+  midotrace_agent_traced_only_counted_total: {
+    kind: "counter",
+    help: "Flows, and parts of other hosts' flows, that were only counted: nothing of the event budget was left.",
+  },
+  midotrace_agent_steps_omitted_total: { kind: "counter", help: "Steps left out for the sake of the event budget." },
+  midotrace_agent_budget_stepped_down_total: {
+    kind: "counter",
+    help: "How often the host or a request had to step down to a lower detail.",
+  },
+  midotrace_agent_budget_level: {
+    kind: "gauge",
+    help: "Detail that the host's event budget allows: 0 every step, 1 the verdict, 2 only a count.",
+  },
+  midotrace_agent_trace_segments_lost_total: {
+    kind: "counter",
+    help: "Parts of flows that this agent will never report, by cause.",
+    labels: { cause: "a cause of completeness.md" },
+  },
   midotrace_agent_traces_armed: {
     kind: "gauge",
     help: "Enabled trace requests on devices that this host knows, those with their limit used up too.",
@@ -154,6 +176,12 @@ export function agentMetrics({ agent, datapath, ready }: AgentReadings): MetricS
       return there === null ? [] : [[{}, there.topologyLag] as const];
     },
     midotrace_agent_traced_total: plain("traced"),
+    midotrace_agent_traced_short_total: plain("tracedShort"),
+    midotrace_agent_traced_only_counted_total: plain("tracedOnlyCounted"),
+    midotrace_agent_steps_omitted_total: plain("stepsOmitted"),
+    midotrace_agent_budget_stepped_down_total: plain("budgetSteppedDown"),
+    midotrace_agent_budget_level: plain("budgetLevel"),
+    midotrace_agent_trace_segments_lost_total: count((c) => labelled("cause", c.lostBy)),
     midotrace_agent_traces_armed: count((c) => c.tracesArmed),
     midotrace_agent_traces_exhausted: () => {
       const there = agent();

@@ -1,4 +1,5 @@
 import type { OptionTable, OptionValues } from "#apps/cli/options";
+import { BUDGET_LIMITS } from "./event-budget.ts";
 
 /** The agent's options; help, environment, configuration file and reference page are read from here. */
 export const AGENT_OPTIONS = {
@@ -57,6 +58,23 @@ export const AGENT_OPTIONS = {
     placeholder: "ADDRESS:PORT",
     default: "127.0.0.1:8182",
     description: "where /healthz, /readyz and /metrics answer; port 0 takes any free one",
+  },
+  "trace-events": {
+    kind: "integer",
+    placeholder: "N",
+    default: BigInt(BUDGET_LIMITS.perHost),
+    min: 1n,
+    max: 1_000_000_000n,
+    description:
+      "steps of traces that may be recorded per second on this host; beyond, only what became of a packet is recorded, then flows are only counted",
+  },
+  "trace-events-per-request": {
+    kind: "integer",
+    placeholder: "N",
+    default: BigInt(BUDGET_LIMITS.perRequest),
+    min: 1n,
+    max: 1_000_000_000n,
+    description: "of them, for any one trace request",
   },
   "log-file": {
     kind: "text",

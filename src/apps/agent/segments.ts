@@ -22,6 +22,8 @@ export interface Reporter {
   readonly bootId: string;
   /** Bytes of each traced packet that its segment keeps; 0: its headers and no payload. */
   readonly captureBytes: number;
+  /** The store cannot be asked now. */
+  readonly storeAway: () => boolean;
 }
 
 /** The beginning of a traced packet, as the segment keeps it. */
@@ -126,6 +128,7 @@ export function ingressSegment(
     hardTimeoutMs: flow.hardTimeoutMs,
     because: flow.because,
   });
+  if (recorder.omitted > 0) recorder.push({ kind: "steps-lost", ...at, count: recorder.omitted });
   recorder.push({ kind: "verdict", ...at, verdict, dropReason });
   const expects: ExpectedEgress[] = sent.map((s) => ({
     hostId: s.hostId,
@@ -146,11 +149,20 @@ export function ingressSegment(
     key: traceKeyOf(ctx.original),
     steps: recorder.steps,
     stepsLost: recorder.lost,
+    ...stateOf(who, recorder),
     verdict,
     dropReason,
     expects,
     arrival: null,
     packet: packetBytes(ctx.frame, who),
+  };
+}
+
+/** What a segment says of the state its host was in; nothing when all is well. */
+export function stateOf(who: Reporter, recorder: Recorder): Pick<TraceSegment, "detail" | "storeAway"> {
+  return {
+    ...(recorder.detail === "full" ? {} : { detail: recorder.detail }),
+    ...(who.storeAway() ? { storeAway: true } : {}),
   };
 }
 

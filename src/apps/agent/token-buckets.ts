@@ -28,6 +28,24 @@ export class TokenBuckets {
 
   /** True when there was a token, which is gone now. */
   take(key: string): boolean {
+    const bucket = this.now(key);
+    if (bucket.tokens < 1) return false;
+    bucket.tokens--;
+    return true;
+  }
+
+  /** Takes as many as were used, whether they were there or not: the rest is a debt. */
+  spend(key: string, tokens: number): void {
+    this.now(key).tokens -= tokens;
+  }
+
+  /** What is there now; below 0 a debt. */
+  left(key: string): number {
+    const bucket = this.buckets.get(key);
+    return bucket === undefined ? this.burst : this.filled(bucket, this.clock.monotonicMs());
+  }
+
+  private now(key: string): Bucket {
     const nowMs = this.clock.monotonicMs();
     let bucket = this.buckets.get(key);
     if (bucket === undefined) {
@@ -37,9 +55,7 @@ export class TokenBuckets {
     }
     bucket.tokens = this.filled(bucket, nowMs);
     bucket.atMs = nowMs;
-    if (bucket.tokens < 1) return false;
-    bucket.tokens--;
-    return true;
+    return bucket;
   }
 
   private filled(b: Bucket, nowMs: number): number {

@@ -2,7 +2,8 @@ import type { Clock, FlowTraceId, Random, RuleId } from "#core/base";
 import { type FlowMatch, FRAGMENT } from "#core/flows";
 import type { GateDecision, PacketContext, TraceGate } from "#core/simulation";
 import type { ArmedTrace } from "#core/topology";
-import { NO_JOURNAL, Recorder, TraceContext, type TraceJournal, traceKeyOf } from "#core/tracing";
+import { fuller, NO_JOURNAL, Recorder, TraceContext, type TraceJournal, traceKeyOf } from "#core/tracing";
+import { EventBudget } from "./event-budget.ts";
 
 /** Without an installed entry a flow lives this long after its last packet. */
 export const FLOW_MEMORY_MS = 60_000;
@@ -31,6 +32,8 @@ export interface TracedFlow {
 export interface TraceGateListener {
   /** The limit of this enabling is used up. */
   exhausted(trace: ArmedTrace): void;
+  /** The event budget is used up: the flow counts, and nothing of it is recorded. */
+  onlyCounted(trace: ArmedTrace): void;
 }
 
 /**
@@ -43,6 +46,7 @@ export class AgentTraceGate implements TraceGate {
   private readonly random: Random;
   private readonly listener: TraceGateListener;
   private readonly journal: TraceJournal;
+  private readonly budget: EventBudget;
   private readonly used = new Map<RuleId, number>();
   private readonly retired = new Map<RuleId, number>();
   private readonly flows = new Map<string, TracedFlow>();
@@ -57,7 +61,9 @@ export class AgentTraceGate implements TraceGate {
     listener: TraceGateListener,
     journal: TraceJournal = NO_JOURNAL,
     maxFlows = MAX_FLOWS,
+    budget = new EventBudget(clock),
   ) {
+    this.budget = budget;
     this.maxFlows = maxFlows;
     this.clock = clock;
     this.random = random;
@@ -119,7 +125,13 @@ export class AgentTraceGate implements TraceGate {
     this.flows.set(name, flow);
     this.journal.counted(flow.rule, used + 1, key, atMs);
     this.current.push(flow);
-    ctx.trace ??= new TraceContext(this.random.uuid() as FlowTraceId, new Recorder(atMs));
+    const detail = this.budget.detailFor(trace.requestId);
+    if (detail === "count") {
+      this.listener.onlyCounted(trace);
+      return "known";
+    }
+    ctx.trace ??= new TraceContext(this.random.uuid() as FlowTraceId, new Recorder(atMs, detail));
+    ctx.trace.recorder.detail = fuller(ctx.trace.recorder.detail, detail);
     ctx.trace.requestIds.push(trace.requestId);
     return "trace";
   }

@@ -19,6 +19,7 @@ import type { ArpBroker } from "./arp-broker.ts";
 import type { Bindings } from "./bindings.ts";
 import { type AgentCounters, countVerdict } from "./counters.ts";
 import type { Egress } from "./egress.ts";
+import type { EventBudget } from "./event-budget.ts";
 import { type FlowRegistry, LIFETIME } from "./flow-registry.ts";
 import { PacketJob } from "./job.ts";
 import type { LearnedTables } from "./learned-tables.ts";
@@ -46,6 +47,7 @@ export interface WorkflowParts {
   readonly gate: AgentTraceGate;
   readonly egress: Egress;
   readonly output: TraceOutput;
+  readonly budget: EventBudget;
   readonly arp: ArpBroker;
   readonly who: Reporter;
   readonly counters: AgentCounters;
@@ -311,7 +313,13 @@ export class PacketWorkflow {
       id === who.hostId ? who.hostName : peers.nameOf(id),
     );
     const segment = ingressSegment(who, job, note, verdict, reason, sent);
-    if (segment !== null) output.push(segment);
+    if (segment === null) return;
+    this.p.budget.charge(segment.requestIds, segment.steps.length);
+    if (segment.detail !== undefined) {
+      counters.tracedShort++;
+      counters.stepsOmitted += trace.recorder.omitted;
+    }
+    output.push(segment);
   }
 
   private dropUnbound(packet: PacketIn): void {

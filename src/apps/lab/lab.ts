@@ -2,7 +2,7 @@ import { EmbeddedNsdb, type EmbeddedSession } from "#adapters/nsdb-embedded";
 import { Fabric, type FabricSwitch, type VmPort } from "#adapters/datapath-fabric";
 import { prometheusPage } from "#adapters/metrics-prometheus";
 import { MemoryTraceStore } from "#adapters/trace-store-memory";
-import { Agent, AGENT_METRICS, type AgentCounters, agentMetrics, type Log } from "#apps/agent";
+import { Agent, AGENT_METRICS, type AgentCounters, agentMetrics, BUDGET_LIMITS, type Log } from "#apps/agent";
 import { ApiServer, type ListenAddress } from "#apps/api";
 import {
   type Clock,
@@ -222,7 +222,7 @@ export class Lab implements Lifecycle {
       const datapath = this.fabric.addHost(host.name, tunnelIp);
       const store = sessions[i] as EmbeddedSession;
       const options = { hostId: host.id, hostName: host.name, store, datapath, clock, scheduler, random, log };
-      const agent = new Agent({ ...options, sink: this.sink() });
+      const agent = new Agent({ ...options, budget: BUDGET_LIMITS, sink: this.sink() });
       // What it was reading when it was stopped comes to its end while there is a session.
       this.undo.push(() => agent.settled());
       await this.started(agent);

@@ -7,6 +7,7 @@ import {
   MISSING_REASONS,
   type PublicFlowTrace,
   STEP_KINDS,
+  TRACE_DETAILS,
   VERDICTS,
 } from "#core/tracing";
 import * as z from "zod";
@@ -38,6 +39,8 @@ const segment = z.object({
   dropReason,
   duplicate: z.boolean(),
   joinedBy: z.enum(["state", "token"]),
+  detail: z.nullable(z.enum(keysOf(TRACE_DETAILS))),
+  clockOffsetMs: z.nullable(z.number()),
   steps: z.array(z.union([shownStep, withheldStep])),
 });
 

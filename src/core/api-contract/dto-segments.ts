@@ -1,8 +1,15 @@
 import type { FlowTraceId, TraceRequestId, Violation } from "#core/base";
 import { base64Decode, isUuid } from "#core/base";
-import { type ExpectedEgress, MAX_STEPS, type PacketBytes, type TraceKey, type TraceSegment } from "#core/tracing";
+import {
+  type ExpectedEgress,
+  MAX_STEPS,
+  type PacketBytes,
+  TRACE_DETAILS,
+  type TraceKey,
+  type TraceSegment,
+} from "#core/tracing";
 import * as z from "zod";
-import { count, dropReason, stepSchema, timeMs, u16, u32, verdict, word } from "./segment-steps.ts";
+import { count, dropReason, keysOf, stepSchema, timeMs, u16, u32, verdict, word } from "./segment-steps.ts";
 
 /** Segments that one delivery may carry. */
 export const MAX_SEGMENTS = 500;
@@ -56,6 +63,9 @@ const segment = z.object({
   key: traceKey,
   steps: z.array(stepSchema).max(MAX_STEPS),
   stepsLost: count,
+  // Agents of older versions do not say these.
+  detail: z.enum(keysOf(TRACE_DETAILS)).exactOptional(),
+  storeAway: z.boolean().exactOptional(),
   verdict,
   dropReason,
   expects: z.array(expected).max(10_000),

@@ -1,5 +1,13 @@
 import type { FlowTraceId, TraceRequestId } from "#core/base";
-import type { Completeness, FlowTrace, MissingPart, MissingReason, PlacedSegment } from "./flow-trace.ts";
+import {
+  type Completeness,
+  type FlowTrace,
+  type MissingPart,
+  type MissingReason,
+  type PlacedSegment,
+  REPORTED_REASONS,
+} from "./flow-trace.ts";
+import type { LossAbout } from "./loss.ts";
 import type { ExpectedEgress, TraceSegment } from "./segment.ts";
 import { TRACE_STATE_TTL_MS } from "./trace-table.ts";
 import type { DropReason, Verdict } from "./verdict.ts";
@@ -11,10 +19,23 @@ export interface AssembleContext {
   /** Since when the reader knows of the flow trace, by the same clock as `nowMs`; default: when the packet entered. */
   readonly sinceMs?: number;
   readonly hostDown?: (hostId: string) => boolean;
-  /** Reports that hosts say they lost, at about this time. */
-  readonly lost?: readonly { readonly hostId: string; readonly count: number; readonly because: string }[];
+  /**
+   * When, by the same clock, the host had last handed over everything it had; null: never. What it has not reported by
+   * then does not come. Default: nobody knows.
+   */
+  readonly caughtUpMs?: (hostId: string) => number | null;
+  /** Reports that hosts say they lost, at about this time, or those that name this flow trace. */
+  readonly lost?: readonly LossNote[];
   /** Egress segments whose state was lost and that could not be joined to one flow trace. */
   readonly orphans?: readonly TraceSegment[];
+}
+
+/** A host's word that reports never come. */
+export interface LossNote {
+  readonly hostId: string;
+  readonly count: number;
+  readonly because: string;
+  readonly about?: LossAbout;
 }
 
 /** Names one copy of one packet, the same on both sides of the tunnel. */
@@ -88,32 +109,63 @@ const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 function missingParts(counted: readonly PlacedSegment[], first: PlacedSegment, ctx: AssembleContext): MissingPart[] {
   const missing: MissingPart[] = [];
   const ingress = counted.filter((s) => s.role === "ingress");
-  const young = ctx.nowMs - (ctx.sinceMs ?? first.startedAtMs) < TRACE_STATE_TTL_MS;
+  const sinceMs = ctx.sinceMs ?? first.startedAtMs;
+  const young = ctx.nowMs - sinceMs < TRACE_STATE_TTL_MS;
+  const flow = { id: counted.find((s) => s.flowTraceId !== null)?.flowTraceId ?? null, sinceMs, young };
   // Hosts report by ways of their own: the one where the packet entered need not be the first.
-  if (ingress.length === 0) missing.push(missingIngress(first, young));
+  if (ingress.length === 0) missing.push(missingIngress(first, flow, ctx));
   const reported = new Set(counted.map(arrivedName));
   for (const e of ingress.flatMap((s) => s.expects)) {
     if (reported.has(expectedName(e))) continue;
     reported.add(expectedName(e));
-    missing.push({ hostId: e.hostId, hostName: e.hostName, reason: reasonFor(e, young, ctx) });
+    missing.push({ hostId: e.hostId, hostName: e.hostName, reason: reasonFor(e, flow, ctx) });
   }
-  for (const s of counted)
-    if (s.stepsLost > 0) missing.push({ hostId: s.hostId, hostName: s.hostName, reason: "steps-lost" });
+  for (const s of counted) {
+    const lacks = (reason: MissingReason): unknown => missing.push({ hostId: s.hostId, hostName: s.hostName, reason });
+    if (s.stepsLost > 0) lacks("steps-lost");
+    if ((s.detail ?? "full") !== "full") lacks("truncated");
+    if (s.storeAway === true) lacks("store-unreachable");
+  }
   return missing;
 }
 
-function missingIngress(egress: TraceSegment, young: boolean): MissingPart {
-  const came = egress.steps.find((s) => s.kind === "tunnel-received");
-  const known = came?.kind === "tunnel-received" ? came : null;
-  const reason = young ? "awaited" : "ingress-missing";
-  return { hostId: known?.hostId ?? null, hostName: known?.hostName ?? null, reason };
+interface InQuestion {
+  readonly id: string | null;
+  readonly sinceMs: number;
+  readonly young: boolean;
 }
 
-function reasonFor(e: ExpectedEgress, young: boolean, ctx: AssembleContext): MissingReason {
+function missingIngress(egress: TraceSegment, flow: InQuestion, ctx: AssembleContext): MissingPart {
+  const came = egress.steps.find((s) => s.kind === "tunnel-received");
+  const known = came?.kind === "tunnel-received" ? came : null;
+  const hostId = known?.hostId ?? null;
+  const part = (reason: MissingReason): MissingPart => ({ hostId, hostName: known?.hostName ?? null, reason });
+  if (hostId !== null && saysLost(hostId, flow, ctx)) return part("segments-lost");
+  return part(flow.young ? "awaited" : "ingress-missing");
+}
+
+function reasonFor(e: ExpectedEgress, flow: InQuestion, ctx: AssembleContext): MissingReason {
   if (ctx.orphans?.some((o) => arrivedName(o) === expectedName(e)) === true) return "state-lost";
+  if (saysLost(e.hostId, flow, ctx)) return "segments-lost";
   if (ctx.hostDown?.(e.hostId) === true) return "host-down";
-  if (young) return "awaited";
-  return ctx.lost?.some((l) => l.hostId === e.hostId && l.count > 0) === true ? "segments-lost" : "segment-missing";
+  if (flow.young) return "awaited";
+  // Somebody's part is lost there, and it is not said whose.
+  if (ctx.lost?.some((l) => l.hostId === e.hostId && l.count > 0 && !namesAll(l)) === true) return "segments-lost";
+  if (ctx.caughtUpMs === undefined) return "segment-missing";
+  const heardMs = ctx.caughtUpMs(e.hostId);
+  return heardMs === null || heardMs < flow.sinceMs + TRACE_STATE_TTL_MS ? "late" : "segment-missing";
+}
+
+/** The host names this flow trace among those whose part it lost. */
+function saysLost(hostId: string, flow: InQuestion, ctx: AssembleContext): boolean {
+  return (
+    ctx.lost?.some((l) => l.hostId === hostId && l.about?.flowTraceIds.some((id) => id === flow.id) === true) === true
+  );
+}
+
+/** Nobody else's part can be meant. Flows that were only counted have no flow trace that could miss something. */
+function namesAll(l: LossNote): boolean {
+  return l.about !== undefined && (l.about.cause === "budget" || l.about.flowTraceIds.length >= l.count);
 }
 
 function completenessOf(counted: readonly PlacedSegment[], missing: readonly MissingPart[]): Completeness {
@@ -130,7 +182,7 @@ function outcomeOf(
   const ingress = counted.find((s) => s.role === "ingress");
   if (ingress === undefined) return { verdict: "unknown", dropReason: null };
   if (!reached(ingress)) return { verdict: ingress.verdict, dropReason: ingress.dropReason };
-  if (missing.some((m) => m.reason !== "steps-lost")) return { verdict: "unknown", dropReason: null };
+  if (missing.some((m) => !REPORTED_REASONS.has(m.reason))) return { verdict: "unknown", dropReason: null };
   const egress = counted.filter((s) => s.role === "egress");
   const here = ingress.steps.some((s) => s.kind === "delivered");
   const failed = egress.find((s) => !reached(s));

@@ -1,4 +1,5 @@
 import type { FlowTraceId, TraceRequestId } from "#core/base";
+import type { TraceDetail } from "./detail.ts";
 import type { TraceSegment } from "./segment.ts";
 import type { DeviceRef, StepKind } from "./step.ts";
 import type { TraceKey } from "./trace-key.ts";
@@ -16,15 +17,25 @@ export type CompletenessState = keyof typeof COMPLETENESS_STATES;
 /** Why a host's part is not there; closed list, docs/reference/completeness.md has a row for each. */
 export const MISSING_REASONS = {
   awaited: "the packet was heard of less than 5 s ago, and the host has not reported yet",
+  late: "the host is up but has not been heard since, or has reports that still wait: its part may yet come",
   "segment-missing": "the packet was sent to the host, and the host never reported",
   "state-lost": "the host reported this packet without its trace state, and it fits more than one flow trace",
   "steps-lost": "the host reported, but some of its steps were not kept",
+  truncated: "the host reported in short, because its event budget was used up",
   "segments-lost": "the host had not reported, and says that it lost reports",
   "host-down": "the host is down",
   "ingress-missing": "the host where the packet entered has not reported, so where it was sent is not known",
+  "store-unreachable": "the host reported, but could not reach the store then: it may have decided by an old topology",
 } as const;
 
 export type MissingReason = keyof typeof MISSING_REASONS;
+
+/** Reasons of parts that are there: they say what is wrong with them, and leave the verdict as it is. */
+export const REPORTED_REASONS: ReadonlySet<MissingReason> = new Set<MissingReason>([
+  "steps-lost",
+  "truncated",
+  "store-unreachable",
+]);
 
 export interface MissingPart {
   /** Null: nobody knows which host it was. */
@@ -91,6 +102,10 @@ export interface PublicSegment {
   readonly dropReason: DropReason | null;
   readonly duplicate: boolean;
   readonly joinedBy: "state" | "token";
+  /** Less than everything when the host's event budget was used up. Null for tenants. */
+  readonly detail: TraceDetail | null;
+  /** How far the host's clock was ahead of the collector's. Null: not known; for tenants. */
+  readonly clockOffsetMs: number | null;
   readonly steps: readonly PublicStep[];
 }
 

@@ -1,4 +1,5 @@
 import type { FlowTraceId, TraceRequestId } from "#core/base";
+import { isOfVerdict, type TraceDetail } from "./detail.ts";
 import type { Step, StepBody } from "./step.ts";
 
 /** No real path needs more; a runaway one is cut here and says so. */
@@ -8,15 +9,25 @@ export const MAX_STEPS = 1_000;
 export class Recorder {
   readonly steps: Step[] = [];
   lost = 0;
+  /** `verdict`: only what decided is kept, and the rest counted. */
+  detail: TraceDetail;
+  /** Steps that were left out for the sake of the event budget. */
+  omitted = 0;
+  private entered = false;
   /** Wall clock of the steps that follow, ms since the epoch. */
   atMs: number;
 
-  constructor(atMs: number) {
+  constructor(atMs: number, detail: TraceDetail = "full") {
     this.atMs = atMs;
+    this.detail = detail;
   }
 
   /** Takes the body over and makes it the next step. */
   push(body: StepBody): void {
+    if (this.detail !== "full" && this.leavesOut(body)) {
+      this.omitted++;
+      return;
+    }
     if (this.steps.length >= MAX_STEPS) {
       this.lost++;
       return;
@@ -32,6 +43,15 @@ export class Recorder {
   truncate(length: number): void {
     this.steps.length = length;
     this.lost = 0;
+    this.omitted = 0;
+    this.entered = false;
+  }
+
+  /** The first step on a virtual device stays: it says whose the packet was. */
+  private leavesOut(body: StepBody): boolean {
+    const first = !this.entered && body.device.type !== "host";
+    this.entered ||= first;
+    return !first && !isOfVerdict(body);
   }
 }
 

@@ -130,7 +130,8 @@ function seenDropReason(s: PlacedSegment, sees: SeesStep): DropReason | null {
 }
 
 function adminSegment(s: PlacedSegment): PublicSegment {
-  return segment(s, s.hostId, s.hostName, s.cookie, s.dropReason, s.steps.map(shown));
+  const own = segment(s, s.hostId, s.hostName, s.cookie, s.dropReason, s.steps.map(shown));
+  return { ...own, detail: s.detail ?? "full", clockOffsetMs: s.clockOffsetMs ?? null };
 }
 
 function tenantSegment(s: PlacedSegment, sees: SeesStep, alias: (id: string) => number): PublicSegment {
@@ -153,7 +154,8 @@ function segment(
   steps: readonly PublicStep[],
 ): PublicSegment {
   const { role, startedAtMs, verdict, duplicate, joinedBy } = s;
-  return { hostId, hostName, role, cookie, startedAtMs, verdict, dropReason, duplicate, joinedBy, steps };
+  const place = { hostId, hostName, role, cookie, startedAtMs };
+  return { ...place, verdict, dropReason, duplicate, joinedBy, detail: null, clockOffsetMs: null, steps };
 }
 
 /** A step with its sentence and without its owner. */

@@ -27,12 +27,18 @@ export interface TreeOptions {
 
 const MISSING_WORDS = {
   awaited: "awaited",
+  late: "late",
   "segment-missing": "never came",
   "state-lost": "state lost",
-  "steps-lost": "steps lost",
   "segments-lost": "reports lost",
   "host-down": "host down",
   "ingress-missing": "ingress missing",
+} as const;
+
+const REPORTED_WORDS = {
+  "steps-lost": "did not keep all steps",
+  truncated: "reported in short (event budget used up)",
+  "store-unreachable": "could not reach the store",
 } as const;
 
 /** Verdicts that are failures. */
@@ -66,8 +72,8 @@ export function completenessLine(c: Completeness, segments: readonly PublicSegme
   if (c.missing.length === 0) return `${c.state}: ${hosts === 1 ? "the one host" : `all ${hosts} hosts`} reported`;
   const parts = c.missing.map((m) => {
     const host = m.hostName === null ? "the ingress host" : hostText(m.hostName);
-    if (m.reason === "steps-lost") return `${host} did not keep all steps`;
-    return `${host} has not reported (${MISSING_WORDS[m.reason]})`;
+    if (m.reason in REPORTED_WORDS) return `${host} ${REPORTED_WORDS[m.reason as keyof typeof REPORTED_WORDS]}`;
+    return `${host} has not reported (${MISSING_WORDS[m.reason as keyof typeof MISSING_WORDS]})`;
   });
   return `${c.state}: ${parts.join("; ")}`;
 }

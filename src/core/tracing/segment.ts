@@ -1,4 +1,6 @@
 import type { FlowTraceId, TraceRequestId } from "#core/base";
+import type { TraceDetail } from "./detail.ts";
+import type { LossAbout } from "./loss.ts";
 import type { Step } from "./step.ts";
 import type { TraceKey } from "./trace-key.ts";
 import type { DropReason, Verdict } from "./verdict.ts";
@@ -37,6 +39,12 @@ export interface TraceSegment {
   readonly key: TraceKey;
   readonly steps: readonly Step[];
   readonly stepsLost: number;
+  /** Less than everything when the host's event budget was used up; absent: full. */
+  readonly detail?: TraceDetail;
+  /** The host could not reach the store while it traced: it may have decided by an old topology. */
+  readonly storeAway?: boolean;
+  /** How far the host's clock was ahead of the collector's; set by the collector, null when it cannot tell. */
+  readonly clockOffsetMs?: number | null;
   readonly verdict: Verdict;
   readonly dropReason: DropReason | null;
   /** Ingress: the copies sent elsewhere. */
@@ -55,8 +63,8 @@ export interface TraceSegment {
 /** Where an agent hands its segments. Never blocks and never throws: what cannot be taken is counted and reported. */
 export interface TraceSink {
   segment(segment: TraceSegment): void;
-  /** Segments that were lost before they reached the sink, since the last call. */
-  lost(hostId: string, count: number, because: string): void;
+  /** Segments that were lost before they reached the sink, since the last call. Without `about`: of cause `other`. */
+  lost(hostId: string, count: number, because: string, about?: LossAbout): void;
 }
 
 /** One sink that hands everything on to several. */
@@ -65,8 +73,8 @@ export function sinkToAll(sinks: readonly TraceSink[]): TraceSink {
     segment: (segment) => {
       for (const sink of sinks) sink.segment(segment);
     },
-    lost: (hostId, count, because) => {
-      for (const sink of sinks) sink.lost(hostId, count, because);
+    lost: (hostId, count, because, about) => {
+      for (const sink of sinks) sink.lost(hostId, count, because, about);
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { MissingPart, PlacedSegment } from "./flow-trace.ts";
+import { type MissingPart, type PlacedSegment, REPORTED_REASONS } from "./flow-trace.ts";
 import type { DeviceRef, Step } from "./step.ts";
 import { DROP_REASONS, type Verdict } from "./verdict.ts";
 
@@ -69,7 +69,7 @@ function failures(o: Outcome, sees: SeesStep, names: NamesHost): string {
 
 function hostsOf(missing: readonly MissingPart[], names: NamesHost): string {
   const list = missing
-    .filter((m) => m.reason !== "steps-lost" && m.hostId !== null)
+    .filter((m) => !REPORTED_REASONS.has(m.reason) && m.hostId !== null)
     .map((m) => names(m.hostId ?? "", m.hostName ?? ""));
   return [...new Set(list)].join(" and ");
 }

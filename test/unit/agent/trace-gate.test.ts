@@ -17,7 +17,13 @@ function packet(ethSrc: number): PacketContext {
 }
 
 test("flows that are made up without end are remembered up to a bound, the oldest is forgotten first", () => {
-  const gate = new AgentTraceGate(new VirtualTime(), new SeededRandom(1), { exhausted: () => {} }, NO_JOURNAL, 3);
+  const gate = new AgentTraceGate(
+    new VirtualTime(),
+    new SeededRandom(1),
+    { exhausted: () => {}, onlyCounted: () => {} },
+    NO_JOURNAL,
+    3,
+  );
   const decide = (n: number): string => gate.decide(TRACE, packet(n));
   for (const n of [1, 2, 3]) assert.equal(decide(n), "trace");
   gate.takeCurrent();

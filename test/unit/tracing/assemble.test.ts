@@ -91,12 +91,39 @@ describe("one flow trace from its segments", () => {
     const lost = { count: 3, because: "the queue was full" };
     assert.deepEqual(of({ lost: [{ ...lost, hostId: H2 }] }), ["partial", "segments-lost"]);
     assert.deepEqual(of({ lost: [{ ...lost, hostId: H3 }] }), ["partial", "segment-missing"]);
+    const about = { cause: "spool-full", requestIds: [], flowTraceIds: [flowId(0xf1)] } as const;
+    assert.deepEqual(of({ nowMs: START_MS, lost: [{ ...lost, count: 1, hostId: H2, about }] }), [
+      "partial",
+      "segments-lost",
+    ]);
+    const others = { ...about, flowTraceIds: [flowId(2)] };
+    assert.deepEqual(of({ lost: [{ ...lost, count: 1, hostId: H2, about: others }] }), ["partial", "segment-missing"]);
+    assert.deepEqual(of({ lost: [{ ...lost, hostId: H2, about: others }] }), ["partial", "segments-lost"]);
+    assert.deepEqual(of({ caughtUpMs: () => null }), ["partial", "late"]);
+    assert.deepEqual(of({ caughtUpMs: () => START_MS + 4_999 }), ["partial", "late"]);
+    assert.deepEqual(of({ caughtUpMs: () => START_MS + 5_000 }), ["partial", "segment-missing"]);
     assert.deepEqual(of({ orphans: [h2({ flowTraceId: null })] }), ["partial", "state-lost"]);
   });
 
   it("is partial when steps were lost, though the verdict stands", () => {
     const t = assemble([ingressSegment({ stepsLost: 4 }), h2()]);
     assert.deepEqual([t.verdict, t.completeness.state, reasons(t)], ["delivered", "partial", [["h1", "steps-lost"]]]);
+  });
+
+  it("is partial when a host told less, or could not ask the store, though the verdict stands", () => {
+    const t = assemble([ingressSegment({ detail: "verdict" }), h2({ storeAway: true })]);
+    const said = [
+      ["h1", "truncated"],
+      ["h2", "store-unreachable"],
+    ];
+    assert.deepEqual([t.verdict, t.completeness.state, reasons(t)], ["delivered", "partial", said]);
+    assert.equal(t.why, "Delivered to port blue-vm2 on host h2.");
+  });
+
+  it("names the ingress host whose part is lost, when that host said so", () => {
+    const about = { cause: "killed", requestIds: [], flowTraceIds: [flowId(0xf1)] } as const;
+    const t = assemble([h2()], { ...LATER, lost: [{ hostId: H1, count: 1, because: "killed", about }] });
+    assert.deepEqual([t.completeness.state, reasons(t)], ["unknown", [["h1", "segments-lost"]]]);
   });
 
   it("knows that it knows nothing without the ingress host", () => {
