@@ -4,7 +4,7 @@ import { dirname, join, relative } from "node:path";
 import { it } from "node:test";
 import { ROOT } from "./pages.ts";
 
-const NOT_OURS = new Set(["node_modules", "dist"]);
+const NOT_OURS = new Set(["node_modules", "dist", "dist-web"]);
 
 function markdownFiles(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {

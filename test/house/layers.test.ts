@@ -86,6 +86,18 @@ describe("the layers hold", () => {
       /planted\.ts.*TS6307/,
     ],
     [
+      "web → server code",
+      "src/apps/web/planted.ts",
+      'import { ApiServer } from "#apps/api";\nexport const planted = ApiServer;\n',
+      /planted\.ts.*TS6307/,
+    ],
+    [
+      "web/model → the browser",
+      "src/apps/web/model/planted.ts",
+      "export const planted = document.title;\n",
+      /planted\.ts.*TS(2304|2584)/,
+    ],
+    [
       "coming in by the window",
       "src/apps/agent/planted.ts",
       'import { isUuid } from "#core/base/ids.ts";\nexport const planted = isUuid;\n',

@@ -17,6 +17,7 @@ import { Ownership } from "./ownership.ts";
 import { StoreLife } from "./store-life.ts";
 import { OpenStreams } from "./streams.ts";
 import { TraceWatch } from "./trace-watch.ts";
+import type { WebSite } from "./web-site.ts";
 
 export interface ApiServerOptions {
   /** Started before the server and stopped after it, by whoever made it; but see `startStore`. */
@@ -59,6 +60,8 @@ export interface ApiServerOptions {
   readonly version?: string;
   /** Events that may wait for one client of a stream, default 1000. */
   readonly streamQueue?: number;
+  /** The built web UI. Default: a page that says what this is. */
+  readonly site?: WebSite | null;
 }
 
 const DEFAULT_STREAM_QUEUE = 1_000;
@@ -170,6 +173,7 @@ export class ApiServer implements Lifecycle {
       access: new Access(new Ownership(this.nsdb)),
       scheduler,
       origin: () => this.url,
+      site: this.options.site ?? null,
       readOnly: async () => (await this.nsdb.systemState.get()).availability === "READONLY",
       onAnswer: (operation: OperationId | null, status: number, tookMs: number) =>
         this.metrics.count(operation, status, tookMs),

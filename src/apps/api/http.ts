@@ -19,6 +19,7 @@ import { type AgentGate, needHost, tokenOf } from "./caller.ts";
 import { errorReply, type ErrorReply, replyFor, toMidotraceError } from "./http-error.ts";
 import { watchAccess } from "./watch-access.ts";
 import { bodyOf, linksOf, mediaOf, paramsOf, queryOf } from "./request.ts";
+import { serveSite, type WebSite } from "./web-site.ts";
 
 const CORS = {
   "access-control-allow-origin": "*",
@@ -52,6 +53,8 @@ export interface HttpOptions {
   readonly only?: ReadonlySet<OperationId>;
   /** Ask nobody who they are for these. Default: for what the contract says. */
   readonly open?: ReadonlySet<OperationId>;
+  /** The web UI, instead of the page that says what this is. */
+  readonly site?: WebSite | null;
 }
 
 /** The HTTP side of the contract: every route is served, everything else is 404 or 405, and nothing but the contract decides. */
@@ -81,10 +84,13 @@ export function buildHttp(options: HttpOptions): FastifyInstance {
     if (known.code === "INTERNAL") options.onDefect(known);
     return send(reply, replyFor(known));
   });
+  const site = options.only === undefined ? (options.site ?? null) : null;
   const routes = allRoutes().filter(([operation]) => options.only?.has(operation) ?? true);
   const paths = pathsOf(routes.map(([, route]) => route));
   app.setNotFoundHandler((request, reply) => notFound(paths, request, reply));
+  if (site !== null) serveSite(app, site);
   for (const [operation, declared] of routes) {
+    if (site !== null && operation === "getHome") continue;
     const route = options.open?.has(operation) === true ? { ...declared, roles: ANONYMOUS } : declared;
     app.route({
       method: route.method,

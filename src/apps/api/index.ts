@@ -5,6 +5,7 @@
  *     store-life.ts, trace-watch.ts  what ties it to the store     collector.ts  what agents deliver     listener.ts  an address
  *     access.ts, ownership.ts, caller.ts, watch-access.ts  who may
  *     event-stream.ts, streams.ts  server-sent events     simulate.ts  packets that nobody sent     main.ts  composition
+ *     web-site.ts  the web UI's files, or home.ts
  */
 export { ApiServer, type ApiServerOptions, type Started } from "./api-server.ts";
 export { EventStream, type EventStreamOptions, HEARTBEAT_MS } from "./event-stream.ts";
@@ -14,4 +15,5 @@ export { isLoopback, type ListenAddress, parseListen, requireLoopback } from "./
 export { apiCommand, composeApi } from "./main.ts";
 export { API_METRIC_TABLES } from "./metric-tables.ts";
 export { advertisedUrl } from "./advertise.ts";
+export type { SiteFile, WebSite } from "./web-site.ts";
 export { API_OPTIONS, type ApiOptionValues } from "./options.ts";

@@ -10,6 +10,7 @@ import {
   systemScheduler,
 } from "#adapters/platform";
 import { MemoryTraceStore } from "#adapters/trace-store-memory";
+import { openWebFiles } from "#adapters/web-files";
 import { command, untilStopped, usage } from "#apps/cli/options";
 import type { Lifecycle } from "#core/base";
 import { collectorUrl, guardIdentity, type GuardOptions, MeasuredStore } from "#core/nsdb";
@@ -89,6 +90,7 @@ export function composeApi(
     port,
     ...collect,
     insecure: options.insecure,
+    site: openWebFiles(),
     version,
     renderMetrics: (sources) => prometheusPage(sources, { process: true }),
     metrics: [measured.metrics()],

@@ -3,7 +3,7 @@ import { Fabric, type FabricSwitch, type VmPort } from "#adapters/datapath-fabri
 import { prometheusPage } from "#adapters/metrics-prometheus";
 import { MemoryTraceStore } from "#adapters/trace-store-memory";
 import { Agent, AGENT_METRICS, type AgentCounters, agentMetrics, BUDGET_LIMITS, type Log } from "#apps/agent";
-import { ApiServer, type ListenAddress } from "#apps/api";
+import { ApiServer, type ListenAddress, type WebSite } from "#apps/api";
 import {
   type Clock,
   type Lifecycle,
@@ -42,6 +42,8 @@ export interface LabOptions {
   readonly log: Log;
   /** Of the program, as the API tells it. */
   readonly version: string;
+  /** The built web UI. Default: a page that says what this is. */
+  readonly site?: WebSite | null;
 }
 
 /** One host of the lab: an agent on its own store session, and its switch. */
@@ -200,6 +202,7 @@ export class Lab implements Lifecycle {
       port: listen.port,
       version: this.o.version,
       insecure,
+      site: this.o.site ?? null,
       renderMetrics: (sources) => prometheusPage(sources, { process: true }),
       metrics: [this.hostMetrics()],
       log: {

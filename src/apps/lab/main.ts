@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { JsonLinesLog, RotatedFile, StreamOutput } from "#adapters/event-log";
 import { systemClock, systemRandom, systemScheduler } from "#adapters/platform";
+import { openWebFiles } from "#adapters/web-files";
 import type { Log } from "#apps/agent";
 import { type ListenAddress, parseListen, requireLoopback } from "#apps/api";
 import { command, type ExitCode, type Io, readYaml, untilStopped, usage } from "#apps/cli/options";
@@ -59,6 +60,7 @@ async function runLab(options: LabOptionValues, io: Io): Promise<ExitCode> {
     random: systemRandom,
     log: logTo(io),
     version: io.version,
+    site: openWebFiles(),
   });
   try {
     await lab.start().catch((error: unknown) => Promise.reject(explained(error, options)));

@@ -1,0 +1,1 @@
+export { openWebFiles, WEB_FILES, type WebFile, WebFiles } from "./web-files.ts";
