@@ -28,7 +28,7 @@ const HEADER = {
   tpSrc: 4000,
   tpDst: 53,
 } as const;
-const CHAIN = { chainId: id(0xc1), chainName: "red-in" };
+const CHAIN = { chainId: id(0xc1), chainOwner: RED, chainName: "red-in" };
 
 /** Numbers the steps; one millisecond passes every third. */
 export function steps(startMs: number, ...bodies: StepBody[]): Step[] {

@@ -7,7 +7,7 @@ const bridge = { device: BRIDGE, owner: "red" } as const;
 const router = { device: ROUTER, owner: "provider" } as const;
 const port = { device: VM1, owner: "red" } as const;
 const host = { device: HOST1, owner: "" } as const;
-const chain = { chainId: id(0xc1), chainName: "red-in" } as const;
+const chain = { chainId: id(0xc1), chainOwner: "red", chainName: "red-in" } as const;
 
 /** One step of each kind with every field it can have, and the sentence it is to be rendered as. */
 export const EVERY_STEP: { readonly [K in StepKind]: readonly [Extract<StepBody, { kind: K }>, string] } = {
@@ -53,11 +53,26 @@ export const EVERY_STEP: { readonly [K in StepKind]: readonly [Extract<StepBody,
     "Rule 2 of chain red-in (drop) did not match: dst port wanted 80, packet had 53",
   ],
   "rule-problem": [
-    { ...bridge, kind: "rule-problem", chainId: id(3), ruleId: id(4), problem: "its jump chain does not exist" },
+    {
+      ...bridge,
+      kind: "rule-problem",
+      chainId: id(3),
+      chainOwner: "red",
+      ruleId: id(4),
+      problem: "its jump chain does not exist",
+    },
     `Rule ${id(4)} of chain ${id(3)} could not be followed: its jump chain does not exist`,
   ],
   "chain-end": [
-    { ...bridge, kind: "chain-end", stage: "port-in", ...chain, result: "reject", decidedBy: "rule 2" },
+    {
+      ...bridge,
+      kind: "chain-end",
+      stage: "port-in",
+      ...chain,
+      result: "reject",
+      decidedBy: "rule 2",
+      deciderOwner: "red",
+    },
     "Filter port-in (chain red-in) ends: reject, decided by rule 2",
   ],
   "filter-skipped": [

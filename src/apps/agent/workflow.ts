@@ -136,7 +136,9 @@ export class PacketWorkflow {
     const what = arp ? key.slice(key.lastIndexOf(" ") + 1) : key;
     for (const waiting of this.room.release(key)) {
       const waitedMs = Math.round((this.p.clock.monotonicMs() - waiting.sinceMs) * 10) / 10;
-      waiting.job.waited({ for: arp ? "arp" : "topology", what, waitedMs });
+      const { wait } = waiting.job.ctx;
+      const router = wait?.for === "arp" ? { router: wait.router } : {};
+      waiting.job.waited({ for: arp ? "arp" : "topology", what, waitedMs, ...router });
       this.run(waiting.job);
     }
   }
@@ -192,7 +194,7 @@ export class PacketWorkflow {
       // Only the way over this neighbour ends here: other branches of a flood go on.
       const { router, ip } = ctx.wait;
       ctx.unanswered.add(neighbourKey(router, ip));
-      job.waited({ for: "arp", what: formatIpv4(ip), waitedMs: WAIT_LIMIT_MS });
+      job.waited({ for: "arp", router, what: formatIpv4(ip), waitedMs: WAIT_LIMIT_MS });
       this.run(job);
       return;
     }

@@ -14,6 +14,7 @@ import { type ListenAddress, requireLoopback } from "./listen.ts";
 import { Listener } from "./listener.ts";
 import { ApiMetrics } from "./metrics.ts";
 import { Ownership } from "./ownership.ts";
+import { Seal } from "./seal.ts";
 import { StoreLife } from "./store-life.ts";
 import { OpenStreams } from "./streams.ts";
 import { TraceWatch } from "./trace-watch.ts";
@@ -62,6 +63,11 @@ export interface ApiServerOptions {
   readonly streamQueue?: number;
   /** The built web UI. Default: a page that says what this is. */
   readonly site?: WebSite | null;
+  /**
+   * Servers that share a trace store share this, so that a tenant's cursor of one is understood by the others; to be kept
+   * from tenants. Default: one that is made up at the start.
+   */
+  readonly sealSecret?: () => string | null;
 }
 
 const DEFAULT_STREAM_QUEUE = 1_000;
@@ -163,6 +169,7 @@ export class ApiServer implements Lifecycle {
       streamQueue: this.options.streamQueue ?? DEFAULT_STREAM_QUEUE,
       streams: this.streams,
       identity,
+      seal: new Seal(this.options.sealSecret?.() ?? random.uuid()),
       waitingFor: () => this.waitingFor(),
       metrics: async () => (await page?.text()) ?? "",
     });

@@ -4,6 +4,7 @@ import type { Identity, IdentityProvider } from "#core/identity";
 import type { Nsdb } from "#core/nsdb";
 import type { TraceStore } from "#core/tracing";
 import type { Collector } from "./collector.ts";
+import type { Seal } from "./seal.ts";
 
 /** One line of the server's log. `info`: for who runs it; `error`: a defect of ours. */
 export interface ApiLog {
@@ -25,6 +26,8 @@ export interface Deps {
   readonly streamQueue: number;
   readonly streams: Streams;
   readonly identity: IdentityProvider;
+  /** Of cursors and event ids that tenants get. */
+  readonly seal: Seal;
   /** What the server still waits for; empty when it is ready. */
   readonly waitingFor: () => readonly string[];
   readonly metrics: () => Promise<string>;

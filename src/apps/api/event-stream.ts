@@ -1,7 +1,9 @@
-import { type FlowEventDto, type StreamEventName, stringifyExactJson } from "#core/api-contract";
+import { type StreamEventName, stringifyExactJson } from "#core/api-contract";
 import type { Cancel, Scheduler, TraceRequestId } from "#core/base";
-import { type FlowEvent, type FlowTrace, redactFlowTrace, type TraceStore, type Viewer } from "#core/tracing";
+import { type FlowEvent, type FlowTrace, type TraceStore, type Viewer } from "#core/tracing";
 import type { StreamSink } from "./call.ts";
+import type { Seal } from "./seal.ts";
+import { TenantEvents } from "./tenant-events.ts";
 
 /** A comment this often keeps proxies from cutting a quiet stream. */
 export const HEARTBEAT_MS = 15_000;
@@ -15,6 +17,8 @@ export interface EventStreamOptions {
   readonly scheduler: Scheduler;
   readonly traceId: TraceRequestId;
   readonly viewer: Viewer;
+  /** Of the ids that tenants get; administrators get them as they are. */
+  readonly seal: Seal;
   /** Events that may wait for the client. */
   readonly queue: number;
   /** What the client has seen last, null for a client that begins now. */
@@ -42,6 +46,7 @@ export class EventStream {
   private linger: Cancel | null = null;
   private unsubscribe: () => void = () => undefined;
   private readonly closed: () => void;
+  private readonly events: TenantEvents;
 
   /** @param closed called once, when the stream is over for whatever reason. */
   constructor(sink: StreamSink, options: EventStreamOptions, closed: () => void) {
@@ -49,6 +54,7 @@ export class EventStream {
     this.options = options;
     this.capacity = options.queue;
     this.closed = closed;
+    this.events = new TenantEvents(options.viewer, options.lastEventId !== null);
   }
 
   /** Begins: what the client has missed, or a `gap`, and from then on what comes. Never rejects. */
@@ -59,7 +65,7 @@ export class EventStream {
     const newest = traceStore.lastEventId();
     // An event without data is not dispatched, but sets the id that the client will come back with.
     const start = lastEventId ?? newest;
-    this.send(`retry: ${RETRY_MS}\nid: ${start}\n\n`);
+    this.send(`retry: ${RETRY_MS}\nid: ${this.idText(start)}\n\n`);
     this.beat();
     if (lastEventId !== null) await this.exclusively(() => this.replay(lastEventId, newest));
   }
@@ -82,7 +88,8 @@ export class EventStream {
     const { gap, events } = await traceStore.since(traceId, lastEventId);
     if (this.ended) return;
     if (gap) {
-      this.send(frame("gap", { lastEventId: newest }, newest));
+      const { admin } = this.options.viewer;
+      this.send(frame("gap", { lastEventId: admin ? newest : this.idText(newest) }, this.idText(newest)));
       return;
     }
     const last = events.at(-1)?.id ?? lastEventId;
@@ -104,8 +111,13 @@ export class EventStream {
   }
 
   private write(event: WaitingEvent, flow: FlowTrace): void {
-    const dto: FlowEventDto = { change: event.change, flow: redactFlowTrace(flow, this.options.viewer) };
-    this.send(frame("flow", dto, event.id));
+    const dto = this.events.dtoOf(event.change, flow);
+    if (dto !== null) this.send(frame("flow", dto, this.idText(event.id)));
+  }
+
+  private idText(id: number): string {
+    const { viewer, seal } = this.options;
+    return viewer.admin ? String(id) : seal.seal(String(id));
   }
 
   private send(text: string): void {
@@ -170,7 +182,7 @@ type WaitingEvent = Pick<FlowEvent, "id" | "change" | "flowTraceId">;
 
 const waitingEvent = ({ id, change, flowTraceId }: FlowEvent): WaitingEvent => ({ id, change, flowTraceId });
 
-function frame(name: StreamEventName, data: unknown, id: number | null): string {
+function frame(name: StreamEventName, data: unknown, id: string | null): string {
   const idLine = id === null ? "" : `id: ${id}\n`;
   return `event: ${name}\n${idLine}data: ${stringifyExactJson(data)}\n\n`;
 }

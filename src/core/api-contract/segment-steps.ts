@@ -76,7 +76,8 @@ const common = { seq: z.int().min(1), atMs: timeMs, device, owner: word };
 const step = <K extends StepKind, S extends z.ZodRawShape>(kind: K, shape: S) =>
   z.object({ ...common, kind: z.literal(kind), ...shape });
 
-const chain = { chainId: word, chainName: word };
+const ofChain = { chainId: word, chainOwner: word.exactOptional() };
+const chain = { ...ofChain, chainName: word };
 const remote = { hostId: word, hostName: word };
 
 type StepOf<K extends StepKind> = Extract<StepBody, { readonly kind: K }> & Pick<Step, "seq" | "atMs">;
@@ -104,12 +105,13 @@ const STEPS = {
     wanted: sentence.exactOptional(),
     had: sentence.exactOptional(),
   }),
-  "rule-problem": step("rule-problem", { chainId: word, ruleId: word, problem: sentence }),
+  "rule-problem": step("rule-problem", { ...ofChain, ruleId: word, problem: sentence }),
   "chain-end": step("chain-end", {
     stage,
     ...chain,
     result: z.enum(["accept", "drop", "reject"]),
     decidedBy: sentence,
+    deciderOwner: word.exactOptional(),
   }),
   "filter-skipped": step("filter-skipped", { stage, chainId: word, because: sentence }),
   "mac-learned": step("mac-learned", { mac: word, vlan, port }),

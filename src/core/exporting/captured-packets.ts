@@ -1,13 +1,6 @@
 import { base64Decode } from "#core/base";
 import { encodePcapng, type FrameToWrite, headerBytes } from "#core/packets";
-import {
-  type DeviceRef,
-  type FlowTrace,
-  type PlacedSegment,
-  redactFlowTrace,
-  type Step,
-  type Viewer,
-} from "#core/tracing";
+import { type DeviceRef, type FlowTrace, type PlacedSegment, viewOf, type Step, type Viewer } from "#core/tracing";
 
 /** A packet at one host, as one viewer may see it. */
 export interface CapturedPacket {
@@ -26,21 +19,19 @@ export interface CapturedPacket {
  * own: it is for administrators, and for the administrators of the tenant whose device the flow entered by.
  */
 export function capturedPackets(trace: FlowTrace, viewer: Viewer): CapturedPacket[] {
-  const shown = redactFlowTrace(trace, viewer);
+  const { shown, segments } = viewOf(trace, viewer);
   const payload = viewer.admin || mayReadPayload(trace, viewer);
-  return trace.segments.flatMap((segment, i) => {
-    const seen = shown.segments[i];
+  return segments.flatMap(({ of: segment, shown: seen }) => {
     const at = seenAt(segment);
     const bytes = segment.packet === null ? null : base64Decode(segment.packet.bytes);
-    if (seen === undefined || segment.packet === null || bytes === null || !(viewer.admin || owns(viewer, at)))
-      return [];
-    const where = segment.role === "ingress" ? "entered" : "left";
+    if (segment.packet === null || bytes === null || !(viewer.admin || owns(viewer, at))) return [];
+    const where = seen.role === "ingress" ? "entered" : "left";
     const cookie = seen.cookie === null ? "" : `, cookie ${seen.cookie}`;
     const host = seen.hostName === "" ? seen.hostId : seen.hostName;
     const requests = shown.traceRequestIds.join(" ") || "none";
     const comment = `${shown.why}\nAs it ${where} at ${host}${cookie}; flow trace ${shown.flowTraceId}; trace requests ${requests}`;
     return {
-      interface: `${host}/${at === null ? segment.role : nameOf(at.device)}`,
+      interface: `${host}/${at === null ? seen.role : nameOf(at.device)}`,
       atMs: seen.startedAtMs,
       originalLength: segment.packet.originalLength,
       bytes: payload ? bytes : bytes.subarray(0, headerBytes(bytes)),

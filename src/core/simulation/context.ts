@@ -51,6 +51,8 @@ export const neighbourKey = (router: RouterId, ip: number): string => `${router}
 /** Told to the packet after a wait, so that its trace shows it. */
 export interface WaitedFor {
   readonly for: "arp" | "topology";
+  /** Who asked by ARP: the wait is shown as this router's. */
+  readonly router?: RouterId;
   readonly what: string;
   readonly waitedMs: number;
 }
@@ -119,6 +121,8 @@ export class PacketContext extends EvaluationContext {
   readonly visitedChains: ChainId[] = [];
   /** The rule that decided, for the recorder; "" for none. */
   decidedBy = "";
+  /** Tenant of that rule's chain. */
+  deciderOwner = "";
 
   constructor(view: TopologyView) {
     super(view, new FlowMatch());

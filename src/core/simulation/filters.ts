@@ -56,12 +56,14 @@ export function runFilter(
       owner: device.tenantId,
       stage,
       chainId,
+      chainOwner: chain.tenantId,
       chainName: chain.name,
       ruleCount: chain.rules.length,
     });
   }
   if (ctx.visitedChains.length > 0) ctx.visitedChains.length = 0;
   ctx.decidedBy = "";
+  ctx.deciderOwner = "";
   const result = runChain(ctx, device, chain, 0);
   if (result === "halt") return result;
   const final: FilterResult = result === "continue" || result === "return" ? "accept" : result;
@@ -72,9 +74,11 @@ export function runFilter(
       owner: device.tenantId,
       stage,
       chainId,
+      chainOwner: chain.tenantId,
       chainName: chain.name,
       result: final,
       decidedBy: ctx.decidedBy || (result === "return" ? "a return at top level" : "the end of the chain"),
+      ...(ctx.decidedBy === "" ? {} : { deciderOwner: ctx.deciderOwner }),
     });
   }
   return final;
@@ -110,7 +114,10 @@ function apply(
     case "accept":
     case "drop":
     case "reject":
-      if (ctx.recorder !== null) ctx.decidedBy = `rule ${rule.position} of chain ${chain.name}`;
+      if (ctx.recorder !== null) {
+        ctx.decidedBy = `rule ${rule.position} of chain ${chain.name}`;
+        ctx.deciderOwner = chain.tenantId;
+      }
       return rule.action;
     case "return":
       return "return";
@@ -178,6 +185,7 @@ function recordRule(
     device: deviceRef(device),
     owner: device.tenantId,
     chainId: chain.id,
+    chainOwner: chain.tenantId,
     chainName: chain.name,
     ruleId: rule.id,
     position: rule.position,
@@ -199,6 +207,7 @@ function problem(
     device: deviceRef(device),
     owner: device.tenantId,
     chainId: chain.id,
+    chainOwner: chain.tenantId,
     ruleId: rule.id,
     problem: text,
   });

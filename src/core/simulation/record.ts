@@ -24,8 +24,10 @@ export function recordBeginning(ctx: PacketContext, view: TopologyView): void {
       lengthBytes: ctx.frame.length,
     });
   for (const wait of ctx.waits) {
-    if (wait.for === "arp")
-      recorder.push({ kind: "waited", ...at, waitedFor: "arp", what: wait.what, waitedMs: wait.waitedMs });
+    if (wait.for !== "arp") continue;
+    const router = wait.router === undefined ? null : (view.router(wait.router) ?? null);
+    const asker = router === null ? at : { device: deviceRef(router), owner: router.tenantId };
+    recorder.push({ kind: "waited", ...asker, waitedFor: "arp", what: wait.what, waitedMs: wait.waitedMs });
   }
   // A first packet meets many devices that have to be loaded, one after the other: that is one wait to a reader.
   const loads = ctx.waits.filter((w) => w.for === "topology");

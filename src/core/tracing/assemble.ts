@@ -69,13 +69,12 @@ export function assembleFlowTrace(segments: readonly TraceSegment[], ctx: Assemb
     startedAtMs: first.startedAtMs,
     key: first.key,
     ...outcome,
-    why: whyOf({ verdict: outcome.verdict, segments: counted, missing }, everything, plainName),
+    why: whyOf({ verdict: outcome.verdict, segments: counted, missing }, plainName),
     completeness: completenessOf(counted, missing),
     segments: placed,
   };
 }
 
-const everything = (): boolean => true;
 const plainName = (hostId: string, hostName: string): string => `host ${hostName === "" ? hostId : hostName}`;
 
 /** Ingress first, then the copies in the order in which they were sent, each followed by its duplicates. */

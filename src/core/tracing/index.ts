@@ -17,3 +17,4 @@ export * from "./redact.ts";
 export * from "./render.ts";
 export * from "./render-tree.ts";
 export * from "./trace-store.ts";
+export { reached } from "./why.ts";

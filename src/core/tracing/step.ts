@@ -53,6 +53,15 @@ interface OnDevice {
   readonly owner: string;
 }
 
+interface InChain {
+  readonly chainId: string;
+  /**
+   * Tenant that owns the chain: a device may use a chain of somebody else, and then its rules are not the device owner's
+   * to see. Never shown. Absent: nobody's.
+   */
+  readonly chainOwner?: string;
+}
+
 /** What is decided, and why. One member per kind; docs/reference/steps.md has a row for each. */
 export type StepBody = OnDevice &
   (
@@ -78,16 +87,14 @@ export type StepBody = OnDevice &
     | { readonly kind: "port-in"; readonly of: DeviceRef; readonly header: HeaderText }
     | { readonly kind: "port-out"; readonly of: DeviceRef }
     | { readonly kind: "device-in"; readonly inPort: PortRef }
-    | {
+    | (InChain & {
         readonly kind: "chain-start";
         readonly stage: FilterStage;
-        readonly chainId: string;
         readonly chainName: string;
         readonly ruleCount: number;
-      }
-    | {
+      })
+    | (InChain & {
         readonly kind: "rule";
-        readonly chainId: string;
         readonly chainName: string;
         readonly ruleId: string;
         readonly position: number;
@@ -97,16 +104,17 @@ export type StepBody = OnDevice &
         readonly failedField?: string;
         readonly wanted?: string;
         readonly had?: string;
-      }
-    | { readonly kind: "rule-problem"; readonly chainId: string; readonly ruleId: string; readonly problem: string }
-    | {
+      })
+    | (InChain & { readonly kind: "rule-problem"; readonly ruleId: string; readonly problem: string })
+    | (InChain & {
         readonly kind: "chain-end";
         readonly stage: FilterStage;
-        readonly chainId: string;
         readonly chainName: string;
         readonly result: "accept" | "drop" | "reject";
         readonly decidedBy: string;
-      }
+        /** Tenant that owns the chain of the rule that decided, if a rule did. Never shown. */
+        readonly deciderOwner?: string;
+      })
     | {
         readonly kind: "filter-skipped";
         readonly stage: FilterStage;

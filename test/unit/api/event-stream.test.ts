@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { MemoryTraceStore } from "#adapters/trace-store-memory";
+import { Seal } from "../../../src/apps/api/seal.ts";
 import { EventStream, type EventStreamOptions, HEARTBEAT_MS, type StreamSink } from "#apps/api";
 import { droppedSegment } from "../../support/tracing-example.ts";
 import { flowId, requestId } from "../../support/tracing-samples.ts";
@@ -63,6 +64,7 @@ function rig(options: Partial<EventStreamOptions> = {}) {
       scheduler: time,
       traceId: requestId(0xe1),
       viewer: { admin: true, tenantId: "" },
+      seal: new Seal("secret"),
       queue: 3,
       lastEventId: null,
       ...options,
@@ -110,7 +112,13 @@ describe("event stream", () => {
     const sink = new FakeSink();
     sink.accepting = false;
     const { traceStore, time } = first;
-    const options = { traceStore, scheduler: time, traceId: requestId(0xe1), viewer: { admin: true, tenantId: "" } };
+    const options = {
+      traceStore,
+      scheduler: time,
+      traceId: requestId(0xe1),
+      viewer: { admin: true, tenantId: "" },
+      seal: new Seal("secret"),
+    };
     await new EventStream(sink, { ...options, queue: 1, lastEventId: seen }, () => undefined).open();
     sink.drain();
     await setImmediate();

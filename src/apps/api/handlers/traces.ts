@@ -7,10 +7,11 @@ import {
   type TraceOperation,
   traceToDto,
 } from "#core/api-contract";
-import { type FlowTraceId, MidotraceError, type TraceRequestId } from "#core/base";
-import { redactFlowTrace } from "#core/tracing";
+import { type FlowTraceId, MidotraceError, type TraceRequestId, Violations } from "#core/base";
+import { redactFlowTrace, type Viewer } from "#core/tracing";
 import { created, type Deps, EMPTY, type Handlers, ignoringMissing, json } from "../call.ts";
 import { EventStream } from "../event-stream.ts";
+import type { Seal } from "../seal.ts";
 import { simulatePacket } from "../simulate.ts";
 
 /** Trace requests, the flows they traced, and simulations. */
@@ -44,7 +45,11 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
 
     listFlows: async ({ params, query, links, viewer }) => {
       const { id } = await nsdb.traces.get(params.id);
-      const { limit, before, after, verdict, host } = query;
+      const { limit, verdict, host } = query;
+      if (host !== undefined && !viewer.admin)
+        throw new MidotraceError("FORBIDDEN", "host: hosts are the administrator's; a tenant cannot ask by them");
+      const open = (name: "before" | "after"): string | undefined => cursorIn(deps.seal, viewer, name, query[name]);
+      const [before, after] = [open("before"), open("after")];
       const page = await traceStore.flows(id, {
         limit,
         ...(before === undefined ? {} : { before }),
@@ -54,9 +59,15 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
       });
       const last = page.flows.at(-1);
       const dto: FlowPageDto = {
-        flows: page.flows.map(({ cursor, trace }) => ({ ...redactFlowTrace(trace, viewer), cursor })),
+        flows: page.flows.map(({ cursor, trace }) => ({
+          ...redactFlowTrace(trace, viewer),
+          cursor: cursorOut(deps.seal, viewer, cursor),
+        })),
         more: page.more && last !== undefined,
-        next: page.more && last !== undefined ? nextPage(id, query, last.cursor, links) : null,
+        next:
+          page.more && last !== undefined
+            ? nextPage(id, query, cursorOut(deps.seal, viewer, last.cursor), links)
+            : null,
       };
       return json(dto);
     },
@@ -69,12 +80,12 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
     },
     traceEvents: async ({ params, header, viewer }) => {
       const { id } = await nsdb.traces.get(params.id);
-      const lastEventId = parseLastEventId(header("last-event-id"));
+      const lastEventId = lastEventIdOf(deps.seal, viewer, header("last-event-id"));
       return {
         kind: "events",
         open: (sink) => {
           const { scheduler, streams, streamQueue: queue } = deps;
-          const options = { traceStore, scheduler, traceId: id, viewer, queue, lastEventId };
+          const options = { traceStore, scheduler, traceId: id, viewer, queue, lastEventId, seal: deps.seal };
           const stream = new EventStream(sink, options, () => forget());
           const forget = streams.add(id, (reason) => stream.end(reason));
           void stream.open();
@@ -84,4 +95,23 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
     },
     simulate: async ({ body, viewer }) => json(await simulatePacket(deps, body, viewer)),
   };
+}
+
+/** Tenants get cursors sealed: they count everybody's flows. */
+const cursorOut = (seal: Seal, viewer: Viewer, cursor: string): string => (viewer.admin ? cursor : seal.seal(cursor));
+
+/** @throws MidotraceError VALIDATION */
+function cursorIn(seal: Seal, viewer: Viewer, name: string, cursor: string | undefined): string | undefined {
+  if (cursor === undefined || viewer.admin) return cursor;
+  const opened = seal.open(cursor);
+  if (opened !== null) return opened;
+  const violations = new Violations();
+  violations.add(name, "must be the cursor of an entry");
+  throw new MidotraceError("VALIDATION", `${name}: must be the cursor of an entry`, violations.list);
+}
+
+/** An id that this server did not give is one that is gone: the stream begins with a gap. */
+function lastEventIdOf(seal: Seal, viewer: Viewer, text: string | undefined): number | null {
+  if (viewer.admin || text === undefined || text.trim() === "") return parseLastEventId(text);
+  return parseLastEventId(seal.open(text.trim()) ?? "0");
 }
