@@ -152,7 +152,7 @@ describe("HTTP behaviour (midonet-rest 1, 2, 4)", () => {
     for (const path of ["/traces", "/nowhere"]) {
       const answer = await rig.ask("GET", path);
       assert.equal(answer.headers["access-control-allow-origin"], "*");
-      assert.equal(answer.headers["access-control-expose-headers"], "Location");
+      assert.equal(answer.headers["access-control-expose-headers"], "Location, Link");
     }
   });
 

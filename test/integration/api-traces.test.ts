@@ -213,6 +213,17 @@ describe("traces (midonet-rest 6.1, 6.2, 9)", () => {
     assert.equal(answer.status, 404);
   });
 
+  it("PUT of an L4 port beside the echoed policy is 409 like any other change, not 400", async () => {
+    const trace = await make({ condition: { nwProto: 6 } });
+    const echo = (await get(trace)) as object;
+    const condition = { ...(at(echo, "condition") as object), tpDst: { start: "443", end: "443" } };
+    assert.equal(at(condition, "fragmentPolicy"), "any");
+    const answer = await rig.ask("PUT", `/traces/${trace}`, { body: { ...echo, condition } });
+    assert.equal(answer.status, 409, answer.text);
+    const properties = (at(answer.json, "violations") as { property: string }[]).map((v) => v.property);
+    assert.deepEqual(properties, ["condition.tpDst", "condition.fragmentPolicy"]);
+  });
+
   it("DELETE of a missing request is 204", async () => {
     assert.equal((await rig.ask("DELETE", `/traces/${UNKNOWN}`, { body: "{}" })).status, 204);
     assert.equal((await rig.ask("DELETE", "/traces/nonsense")).status, 204);

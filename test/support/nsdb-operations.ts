@@ -15,7 +15,7 @@ import type {
 import { MidotraceError } from "#core/base";
 import type { Nsdb } from "#core/nsdb";
 import type { DeviceType, TopologyRecords } from "#core/topology";
-import { TENANT } from "../unit/nsdb/rig.ts";
+import { TENANT, TENANT_2 } from "../unit/nsdb/rig.ts";
 
 /** One operation: a number for what, three for whom. Whom it names is found in the topology of that moment. */
 export interface Step {
@@ -126,6 +126,14 @@ export const restWork: readonly Operation[] = [
       ipAddress: "192.0.2.1",
     }),
   (n, t, s) => n.tunnelZones.delete(pick(t.tunnelZones, s.a)),
+  (n, t, s) => n.bridges.update(pick<BridgeId>(t.bridges, s.a), { tenantId: s.b % 2 ? TENANT : TENANT_2 }),
+  (n, t, s) => n.routers.update(pick<RouterId>(t.routers, s.a), { tenantId: s.b % 2 ? TENANT : TENANT_2 }),
+  (n, t, s) =>
+    n.bridgeTables.setMac(pick<BridgeId>(t.bridges, s.a), {
+      mac: `02:00:00:00:00:0${s.c % 3}`,
+      portId: pick<PortId>(t.ports, s.b),
+      vlan: 0,
+    }),
   (n) => n.portGroups.create({ name: "g" }),
   (n, t, s) => n.portGroups.addPort(pick<PortGroupId>(t.portGroups, s.a), pick<PortId>(t.ports, s.b)),
   (n, t, s) => n.portGroups.delete(pick<PortGroupId>(t.portGroups, s.a)),

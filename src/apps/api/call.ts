@@ -58,6 +58,8 @@ export type Result =
   | {
       readonly kind: "json";
       readonly value: unknown;
+      /** Of a list: it is a page already, and whether more come after it. */
+      readonly more?: boolean;
       readonly status?: number;
       readonly headers?: Readonly<Record<string, string>>;
     }

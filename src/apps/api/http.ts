@@ -17,6 +17,7 @@ import { type Access, admit, type Asked } from "./access.ts";
 import type { Handlers, Result, StreamSink } from "./call.ts";
 import { type AgentGate, needHost, tokenOf } from "./caller.ts";
 import { errorReply, type ErrorReply, replyFor, toMidotraceError } from "./http-error.ts";
+import { paged } from "./paging.ts";
 import { watchAccess } from "./watch-access.ts";
 import { bodyOf, linksOf, mediaOf, paramsOf, queryOf } from "./request.ts";
 import { serveSite, type WebSite } from "./web-site.ts";
@@ -24,7 +25,7 @@ import { serveSite, type WebSite } from "./web-site.ts";
 const CORS = {
   "access-control-allow-origin": "*",
   "access-control-allow-methods": "GET, POST, PUT, DELETE, OPTIONS",
-  "access-control-expose-headers": "Location",
+  "access-control-expose-headers": "Location, Link",
 } as const;
 /** The two blanks are MidoNet's. */
 const CHALLENGE = 'Basic  realm="BASIC_AUTH_REALM"';
@@ -134,7 +135,7 @@ async function serve(
   if (changesNetwork(route) && (await options.readOnly()))
     throw new MidotraceError("READ_ONLY", "the system state is READONLY: nothing can be changed");
   const handler = options.handlers[operation] as unknown as (call: unknown) => Promise<Result> | Result;
-  const result = await handler(call);
+  const result = paged(await handler(call), route, asked.query, request.url, call.links);
   if (result.kind !== "events") return answer(result, route, media, reply);
   const again = async (): Promise<void> => {
     const now = await callerOf(options, route, request);

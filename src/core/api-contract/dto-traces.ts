@@ -2,6 +2,7 @@ import { MidotraceError, type TraceRequestId, Violations } from "#core/base";
 import {
   type Condition,
   type DeviceType,
+  effectiveFragmentPolicy,
   LIMIT_MAX,
   parseExpression,
   sameCondition,
@@ -108,7 +109,7 @@ export function traceFromBody(body: TraceBody, fresh: { readonly id: string; rea
 export function enabledFromPut(body: TraceBody, stored: TraceRequestRecord): boolean | undefined {
   const violations = new Violations();
   const device = deviceOf(body, violations);
-  const condition = conditionOf(body, violations);
+  const condition = conditionOf(withRaisedPolicy(body, stored), violations);
   violations.throwIfAny("trace request");
   const differs = new Violations();
   const compare = (field: string, wanted: unknown, has: unknown): void => {
@@ -126,6 +127,17 @@ export function enabledFromPut(body: TraceBody, stored: TraceRequestRecord): boo
     throw new MidotraceError("CONFLICT", `only enabled may be changed in a trace request, not ${names}`, differs.list);
   }
   return body.enabled;
+}
+
+/**
+ * A client that adds L4 ports echoes the fragment policy that the condition had without them, and means the one it has
+ * with them.
+ */
+function withRaisedPolicy(body: TraceBody, stored: TraceRequestRecord): TraceBody {
+  const { condition } = body;
+  if (typeof condition !== "object" || (condition.tpSrc === null && condition.tpDst === null)) return body;
+  const echoed = condition.fragmentPolicy === "any" && effectiveFragmentPolicy(stored.condition) === "any";
+  return echoed ? { ...body, condition: { ...condition, fragmentPolicy: null } } : body;
 }
 
 function compareConditions(wanted: Condition, stored: Condition, differs: Violations): void {

@@ -143,6 +143,21 @@ export const read = {
     ),
 } as const;
 
+/** Most objects of one page. */
+export const MAX_PAGE = 10_000;
+
+function readPageSize(value: unknown): number | WrongValue {
+  const size = readInt(value);
+  if (size instanceof WrongValue || (size >= 1 && size <= MAX_PAGE)) return size;
+  return new WrongValue(`an integer from 1 to ${MAX_PAGE}`, value);
+}
+
+/** What every list can be asked for: see `Paging`. */
+export const pageShape = {
+  limit: reading<number, undefined>({ type: "integer", minimum: 1, maximum: MAX_PAGE }, readPageSize, undefined),
+  marker: read.text(undefined),
+} as const;
+
 const int64 = z.bigint().meta(INT64_SCHEMA);
 const uuid = z.string().meta({ format: "uuid" });
 const uri = z.string().meta({ format: "uri" });

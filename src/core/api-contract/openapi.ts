@@ -72,11 +72,13 @@ export function statusOf(answer: Answer): number {
   }
 }
 
-function success(id: string, answer: Answer, components: Components): Json {
+function success(id: string, { answer, paging }: Route, components: Components): Json {
   switch (answer.kind) {
     case "body": {
       const schema = components.ref(`${id}Answer`, schemaOf(answer.schema, "output"));
-      return { description: "OK", content: content(answer.media, schema) };
+      const link = { description: 'where the next page is: `<URI>; rel="next"`', schema: { type: "string" } };
+      const headers = paging === undefined ? {} : { headers: { Link: link } };
+      return { description: "OK", ...headers, content: content(answer.media, schema) };
     }
     case "created":
       return {
@@ -148,7 +150,7 @@ export function openApiDocument(info: { readonly version: string; readonly serve
       parameters: parameters(route),
       ...requestBody(operationId, route, components),
       responses: {
-        [String(statusOf(route.answer))]: success(operationId, route.answer, components),
+        [String(statusOf(route.answer))]: success(operationId, route, components),
         ...failures(route),
       },
     };

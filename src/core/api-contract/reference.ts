@@ -22,6 +22,10 @@ The same as OpenAPI 3.1: \`GET /midonet-api/openapi.json\`. Errors: [errors.md](
 Requests are read leniently: decimal texts count as numbers, null as the default, unknown and read-only fields are ignored, a
 missing \`Accept\` or \`Content-Type\` is fine, a body on GET and DELETE is ignored. 64-bit integers are exact in both directions.
 URIs in answers are absolute. \`HEAD\` works wherever \`GET\` does, \`OPTIONS\` answers CORS requests everywhere.
+
+A list of MidoNet's resources is a plain array. With \`?limit=N\` it is at most N objects, with \`?marker=ID\` those after that one;
+\`Link: <URI>; rel="next"\` says where the next page is, and is missing on the last. A page is in the order of the ids (rules stay
+in the order of their chain), and the marker is the end of an object's URI.
 `;
 
 function overview(): string {

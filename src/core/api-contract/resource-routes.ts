@@ -1,7 +1,8 @@
 import type { ErrorCode } from "#core/base";
 import * as z from "zod";
+import { pageShape } from "./fields.ts";
 import { collectionMedia, itemMedia, type ResourceName } from "./media.ts";
-import { type Answer, type NoQuery, type Roles, route, type Route } from "./route.ts";
+import { type Answer, type NoQuery, type Paging, type Roles, route, type Route } from "./route.ts";
 
 /** The few shapes that nearly all routes of MidoNet's resources have. */
 export interface Resource {
@@ -13,17 +14,20 @@ export interface Resource {
 
 const names = (r: Resource): readonly ResourceName[] => (typeof r.media === "string" ? [r.media] : r.media);
 
-export function listRoute<const P extends string, Q extends z.ZodType = NoQuery>(
+/** @param query what the list is filtered by; `limit` and `marker` every list has. */
+export function listRoute<const P extends string, Q extends z.ZodObject = NoQuery>(
   path: P,
   r: Resource,
   roles: Roles,
   query?: Q,
+  paging: Paging = "by-id",
 ): Route<P, z.ZodUndefined, Q> {
   const answer: Answer = { kind: "body", media: collectionMedia(...names(r)), schema: z.array(r.schema) };
-  const errors: ErrorCode[] = path.includes("{") ? ["NOT_FOUND", "NOT_ACCEPTABLE"] : ["NOT_ACCEPTABLE"];
-  if (query !== undefined) errors.unshift("VALIDATION");
-  const base = { method: "GET", path, tag: r.noun, summary: `List: ${r.noun}`, roles, answer, errors } as const;
-  return route<P, z.ZodUndefined, Q>(query === undefined ? base : { ...base, query });
+  const errors: ErrorCode[] = ["VALIDATION", ...(path.includes("{") ? (["NOT_FOUND"] as const) : []), "NOT_ACCEPTABLE"];
+  // Handlers see their filters; the pages are cut behind them.
+  const whole = z.object({ ...query?.shape, ...pageShape }) as unknown as Q;
+  const base = { method: "GET", path, tag: r.noun, summary: `List: ${r.noun}`, roles, answer, errors, paging } as const;
+  return route<P, z.ZodUndefined, Q>({ ...base, query: whole });
 }
 
 export function getRoute<const P extends string>(

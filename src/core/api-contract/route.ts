@@ -56,6 +56,9 @@ export type Answer =
   /** 200, a text that is no JSON, a file of bytes, or a stream of server-sent events. */
   | { readonly kind: "text" | "binary" | "events"; readonly media: readonly string[] };
 
+/** The order of the pages of a list: that of the ids, or the list's own. */
+export type Paging = "by-id" | "as-listed";
+
 export interface RouteBody<B extends z.ZodType = z.ZodType> {
   readonly media: readonly string[];
   readonly schema: B;
@@ -78,6 +81,8 @@ export interface Route<P extends string = string, B extends z.ZodType = z.ZodTyp
   readonly answer: Answer;
   /** Beyond those of every route (`COMMON_ERRORS`). */
   readonly errors: readonly ErrorCode[];
+  /** A list that comes in pages when `limit` or `marker` say so. */
+  readonly paging?: Paging;
   /** Not a GET, and served all the same while the system is read only: it changes nothing of the virtual network. */
   readonly evenReadOnly?: true;
 }

@@ -12,7 +12,7 @@ export const filterRoutes = {
   createChain: createRoute("/midonet-api/chains", CHAIN, chainBody, ownWrite("body")),
   getChain: getRoute("/midonet-api/chains/{id}", CHAIN, ownRead("chain")),
   deleteChain: deleteRoute("/midonet-api/chains/{id}", CHAIN, ownWrite("chain")),
-  listRules: listRoute("/midonet-api/chains/{id}/rules", RULE, ownRead("chain")),
+  listRules: listRoute("/midonet-api/chains/{id}/rules", RULE, ownRead("chain"), undefined, "as-listed"),
   createRule: createRoute("/midonet-api/chains/{id}/rules", RULE, ruleBody, ownWrite("chain")),
   getRule: getRoute("/midonet-api/rules/{id}", RULE, ownRead("rule")),
   deleteRule: deleteRoute("/midonet-api/rules/{id}", RULE, ownWrite("rule")),

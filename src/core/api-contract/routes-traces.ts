@@ -1,13 +1,14 @@
 import * as z from "zod";
 import { flowPageAnswer, flowQuery, flowTraceAnswer, simulationAnswer, simulationBody } from "./dto-results.ts";
 import { traceAnswer, traceBody } from "./dto-traces.ts";
-import { read } from "./fields.ts";
+import { pageShape, read } from "./fields.ts";
 import { EVENT_STREAM_MEDIA, JSON_MEDIA } from "./media.ts";
 import { createRoute, deleteRoute, getRoute, listRoute, updateRoute } from "./resource-routes.ts";
 import { ownRead, ownWrite, route } from "./route.ts";
 
 const TRACE = { media: "TraceRequest", noun: "trace request", schema: traceAnswer } as const;
 const traceFilter = z.object({
+  ...pageShape,
   tenant_id: read.text(undefined),
   device_id: read.uuid(undefined),
   enabled: read.bool(undefined),

@@ -4,7 +4,7 @@ import { isPortKey } from "#core/flows";
 import { Check } from "./check-kit.ts";
 import { checkNodes, illegible } from "./check-nodes.ts";
 import { checkMoment } from "./check-moment.ts";
-import { checkTables } from "./check-tables.ts";
+import { checkTables, checkTenants } from "./check-tables.ts";
 import { decode } from "./codec.ts";
 import { readMapping } from "./links.ts";
 import {
@@ -63,6 +63,7 @@ export async function inspectTree(tree: NsdbTree): Promise<Omit<StoreReport, "st
   checkPorts(k);
   checkMembership(k);
   checkTables(k);
+  checkTenants(k);
   checkMoment(k);
   const { bridges, routers, ports, chains, rules, routes, hosts, tunnelZones, portGroups, ipAddrGroups, traces } = t;
   const counted = {

@@ -7,6 +7,7 @@ import { type Ctx, erase, findAll, insert, need, patched, validate } from "./obj
 import { deletePort, portsOf } from "./ports.ts";
 import { deleteRoutesOf } from "./routes.ts";
 import { routerRoutesPath } from "./paths.ts";
+import { moveTenant } from "./tenant-index.ts";
 import { rewriteDevice } from "./trace-rules.ts";
 import { deleteTracesOn } from "./traces.ts";
 
@@ -73,6 +74,7 @@ export async function updateBridge(c: Ctx, id: BridgeId, patch: DevicePatch): Pr
   const before = await need(c, BRIDGE, id);
   const asked = patched(before, known(patch));
   validate(BRIDGE, asked);
+  await moveTenant(c, "BRIDGE", before, asked.tenantId);
   return (await rewriteDevice(c, "BRIDGE", before, asked)) as BridgeRecord;
 }
 
@@ -81,6 +83,7 @@ export async function updateRouter(c: Ctx, id: RouterId, patch: RouterPatch): Pr
   const before = await need(c, ROUTER, id);
   const asked: RouterRecord = patched(before, { ...known(patch), asNumber: patch.asNumber });
   validate(ROUTER, asked);
+  await moveTenant(c, "ROUTER", before, asked.tenantId);
   return (await rewriteDevice(c, "ROUTER", before, asked)) as RouterRecord;
 }
 

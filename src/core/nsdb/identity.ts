@@ -2,8 +2,10 @@
 import type { Random } from "#core/base";
 import { decode, encode, int, object, text } from "./codec.ts";
 import { EMPTY } from "./objects.ts";
-import { IMPORT_PATH, STORE_PATH, TOP_DIRECTORIES } from "./paths.ts";
+import { IMPORT_PATH, STORE_PATH, TENANTS, TOP_DIRECTORIES } from "./paths.ts";
 import { type NsdbNode, type NsdbOp, type NsdbStore, NsdbTxError, NsdbUnavailable } from "./store.ts";
+import { indexNodes } from "./tenant-index.ts";
+import { fromStore, readFrom } from "./topology-reader.ts";
 import { guard } from "./tx.ts";
 
 export interface StoreIdentity {
@@ -46,8 +48,12 @@ export async function initialize(store: NsdbStore, random: Random): Promise<void
       if (mark) throw new NsdbUnavailable("an import into the store is not finished");
       const missing = wanted.filter((_, i) => !nodes[i]);
       if (missing.length === 0) return;
+      // A store of an earlier version has requests and no index of them; in a new one there is nothing to be read.
+      const old = missing.includes(TENANTS) && !missing.includes("/traces");
+      const index = old ? indexNodes(await readFrom(fromStore(store))).filter((path) => path !== TENANTS) : [];
+      const paths = [...missing, ...index];
       try {
-        await store.commit(missing.map((path): NsdbOp => ({ op: "create", path, data: contentOf(path, random) })));
+        await store.commit(paths.map((path): NsdbOp => ({ op: "create", path, data: contentOf(path, random) })));
         return;
       } catch (error) {
         // Another server does the same at this moment.

@@ -263,6 +263,8 @@ export class Nsdb {
   readonly traces = {
     ...this.reader(TRACE),
     list: (filter?: traces.TraceFilter) => this.read((c) => traces.listTraces(c, filter)),
+    page: (filter: traces.TraceFilter, page: { readonly limit: number; readonly marker?: string | undefined }) =>
+      this.read((c) => traces.pageTraces(c, filter, page)),
     create: (input: traces.TraceInput) => this.transaction((c) => traces.createTrace(c, input)),
     update: (id: TraceRequestId, patch: traces.TracePatch) => this.transaction((c) => traces.updateTrace(c, id, patch)),
     enable: (id: TraceRequestId) => this.transaction((c) => traces.enableTrace(c, id)),

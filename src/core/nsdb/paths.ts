@@ -59,6 +59,11 @@ export const PATHS: readonly PathRow[] = [
   row("/tunnel_keys", "P", "{last}: the key given out last"),
   row("/tunnel_keys/<key>", "P", "{ownerId}: the port that has the key"),
   row("/traces/<id>", "P", "trace request record"),
+  row(
+    "/tenants/<tenant>/traces/<traceId>",
+    "P",
+    "empty: a trace request on a device of the tenant, or on a port of one",
+  ),
   row("/collectors/<id>", "E", "{url}: an API server that takes trace segments, and where agents reach it"),
   row("/locks/<name>", "P", "empty: its version orders changes that no single object orders"),
   row("/system_state", "P", "{state, availability, writeVersion}: set by administrators; absent until then"),
@@ -81,6 +86,7 @@ export const TOP_DIRECTORIES: readonly string[] = [
   "/tunnel_zones",
   "/tunnel_keys",
   "/traces",
+  "/tenants",
   "/collectors",
   "/locks",
   "/locks/apply",
@@ -90,11 +96,17 @@ export const TOP_DIRECTORIES: readonly string[] = [
 export const APPLY_LOCK = "/locks/apply";
 export const ZONE_NAMES_LOCK = "/locks/zone_names";
 export const TUNNEL_KEYS = "/tunnel_keys";
+export const TENANTS = "/tenants";
 export const COLLECTORS = "/collectors";
 export const SYSTEM_STATE = "/system_state";
 export const STORE_PATH = "/store";
 export const IMPORT_PATH = "/import";
 export const IMPORT_RUNNING_PATH = "/import/running";
+
+/** Any text as one element of a path. */
+function pathElement(text: string): string {
+  return encodeURIComponent(text.toWellFormed()).replace(/^\.+$/, (dots) => "%2E".repeat(dots.length));
+}
 
 const DEVICE_DIRECTORY: Readonly<Record<DeviceType, string>> = {
   BRIDGE: "/bridges",
@@ -117,11 +129,13 @@ export const portGroupPortsPath = (id: PortGroupId): string => `/port_groups/${i
 export const groupAddressesPath = (id: IpAddrGroupId): string => `/ip_addr_groups/${id}/addrs`;
 export const hostAlivePath = (id: HostId): string => `/hosts/${id}/alive`;
 export const hostInterfacesPath = (id: HostId): string => `/hosts/${id}/interfaces`;
-export const hostInterfacePath = (id: HostId, name: string): string =>
-  `${hostInterfacesPath(id)}/${encodeURIComponent(name).replace(/^\.+$/, (dots) => "%2E".repeat(dots.length))}`;
+export const hostInterfacePath = (id: HostId, name: string): string => `${hostInterfacesPath(id)}/${pathElement(name)}`;
 export const hostBindingsPath = (id: HostId): string => `/hosts/${id}/vrnMappings/ports`;
 export const hostZonesPath = (id: HostId): string => `/hosts/${id}/tunnel_zones`;
 export const zoneMembersPath = (id: TunnelZoneId): string => `/tunnel_zones/${id}/memberships`;
+/** Percent-encoded; "%" alone stands for devices that have no tenant. */
+export const tenantPath = (tenant: string): string => `${TENANTS}/${tenant === "" ? "%" : pathElement(tenant)}`;
+export const tenantTracesPath = (tenant: string): string => `${tenantPath(tenant)}/traces`;
 export const collectorPath = (id: string): string => `${COLLECTORS}/${id}`;
 export const tunnelKeyPath = (key: number): string => `${TUNNEL_KEYS}/${key}`;
 

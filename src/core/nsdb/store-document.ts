@@ -1,8 +1,11 @@
 /** A whole store as one JSON document: what `store export` writes and `store import` reads. */
 import { MidotraceError, Violations } from "#core/base";
+import { decode } from "./codec.ts";
 import { identityOf, LAYOUT_VERSION } from "./identity.ts";
-import { IMPORT_PATH, isDirectory, rowOf, STORE_PATH, TOP_DIRECTORIES } from "./paths.ts";
+import { BRIDGE, type Kind, PORT, ROUTER, TRACE } from "./kinds.ts";
+import { IMPORT_PATH, isDirectory, rowOf, STORE_PATH, TENANTS, TOP_DIRECTORIES } from "./paths.ts";
 import type { NsdbStore } from "./store.ts";
+import { indexNodes } from "./tenant-index.ts";
 import { NsdbTree, readTree } from "./tree.ts";
 import { guard } from "./tx.ts";
 
@@ -66,7 +69,23 @@ export function parseStoreDocument(value: unknown): StoreDocument {
   const document = value as StoreDocument;
   // Those that a later version has added are made by who uses the store first.
   const made = Object.fromEntries(TOP_DIRECTORIES.map((path) => [path, ""]));
-  return { ...document, nodes: { ...made, ...document.nodes } };
+  const index = Object.hasOwn(document.nodes, TENANTS) ? {} : indexOf(document);
+  return { ...document, nodes: { ...made, ...index, ...document.nodes } };
+}
+
+/** Of a document from before there was one. What cannot be read, the check of the whole will say. */
+function indexOf({ nodes }: StoreDocument): Readonly<Record<string, string>> {
+  const all = <T extends { readonly id: string }>(kind: Kind<T>): T[] =>
+    Object.entries(nodes).flatMap(([path, data]) => {
+      if (rowOf(path)?.pattern !== `${kind.directory}/<id>`) return [];
+      try {
+        return [decode(kind.read, data, path)];
+      } catch {
+        return [];
+      }
+    });
+  const records = { bridges: all(BRIDGE), routers: all(ROUTER), ports: all(PORT), traces: all(TRACE) };
+  return Object.fromEntries(indexNodes(records).map((path) => [path, ""]));
 }
 
 function checkNodes(nodes: Readonly<Record<string, unknown>>, storeId: unknown, v: Violations): void {

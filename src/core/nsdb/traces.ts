@@ -1,5 +1,5 @@
 /** Trace requests inside a transaction. */
-import type { RuleId, TraceRequestId } from "#core/base";
+import { isUuid, type RuleId, type TraceRequestId } from "#core/base";
 import { type Condition, type DeviceType, LIMIT_MAX, type TraceRequestRecord } from "#core/topology";
 import { type Device, findDevice } from "./filters.ts";
 import { RULE, TRACE } from "./kinds.ts";
@@ -9,7 +9,6 @@ import {
   EMPTY,
   erase,
   find,
-  findAll,
   findMany,
   insert,
   need,
@@ -19,6 +18,7 @@ import {
   validate,
 } from "./objects.ts";
 import { deviceTracesPath } from "./paths.ts";
+import { indexTrace, touchOwner, tracesOfTenant, unindexTrace } from "./tenant-index.ts";
 import { arm, disarm, tenantOf } from "./trace-rules.ts";
 
 export interface TraceInput {
@@ -47,6 +47,13 @@ export interface TraceFilter {
   readonly deviceId?: string | undefined;
   /** Owner of the device (for a port: of its bridge or router). */
   readonly tenantId?: string | undefined;
+  readonly enabled?: boolean | undefined;
+}
+
+/** A part of a list in the order of the ids. */
+export interface TracePage {
+  readonly traces: readonly TraceRequestRecord[];
+  readonly more: boolean;
 }
 
 const NOUN: Readonly<Record<DeviceType, string>> = { BRIDGE: "bridge", ROUTER: "router", PORT: "port" };
@@ -72,8 +79,20 @@ export async function createTrace(c: Ctx, input: TraceInput): Promise<TraceReque
   };
   const device = await needDevice(c, request.deviceType, request.deviceId);
   await insert(c, TRACE, request);
-  c.tx.create(`${deviceTracesPath(request.deviceType, request.deviceId)}/${request.id}`, EMPTY);
+  await place(c, request, device);
   return input.enabled === true ? arm(c, request, device, c.random.uuid() as RuleId) : request;
+}
+
+/** Into the indexes of its device and of the device's tenant. */
+async function place(c: Ctx, { id, deviceType }: TraceRequestRecord, device: Device): Promise<void> {
+  c.tx.create(`${deviceTracesPath(deviceType, device.id)}/${id}`, EMPTY);
+  await indexTrace(c, await tenantOf(c, device), id);
+  await touchOwner(c, deviceType, device);
+}
+
+async function displace(c: Ctx, { id, deviceType, deviceId }: TraceRequestRecord): Promise<void> {
+  await c.tx.delete(`${deviceTracesPath(deviceType, deviceId)}/${id}`);
+  await unindexTrace(c, await tenantOf(c, await needDevice(c, deviceType, deviceId)), id);
 }
 
 /** Enabling an enabled request changes nothing: its rule id stays, and so does what the limit has counted. @throws MidotraceError NOT_FOUND */
@@ -92,7 +111,7 @@ export async function disableTrace(c: Ctx, id: TraceRequestId): Promise<TraceReq
 /** @throws MidotraceError NOT_FOUND */
 export async function deleteTrace(c: Ctx, id: TraceRequestId): Promise<void> {
   const request = await disableTrace(c, id);
-  await c.tx.delete(`${deviceTracesPath(request.deviceType, request.deviceId)}/${id}`);
+  await displace(c, request);
   await erase(c, TRACE, id);
 }
 
@@ -108,9 +127,9 @@ export async function updateTrace(c: Ctx, id: TraceRequestId, patch: TracePatch)
   validate(TRACE, request);
   const moves = request.deviceType !== before.deviceType || request.deviceId !== before.deviceId;
   if (moves) {
-    await needDevice(c, request.deviceType, request.deviceId);
-    await c.tx.delete(`${deviceTracesPath(before.deviceType, before.deviceId)}/${id}`);
-    c.tx.create(`${deviceTracesPath(request.deviceType, request.deviceId)}/${id}`, EMPTY);
+    const to = await needDevice(c, request.deviceType, request.deviceId);
+    await displace(c, before);
+    await place(c, request, to);
     await disarm(c, before);
     request = { ...request, enabledRule: null, enabledChain: null };
     put(c, TRACE, request);
@@ -141,15 +160,47 @@ export async function deleteTracesOn(c: Ctx, type: DeviceType, id: string): Prom
   for (const request of await tracesOn(c, type, id)) await deleteTrace(c, request.id);
 }
 
+/** Ids of the requests that may fit, sorted: of a tenant or a device only theirs are looked at. */
+async function candidates(c: Ctx, { tenantId, deviceId }: TraceFilter): Promise<string[]> {
+  if (deviceId === undefined)
+    return tenantId === undefined ? c.tx.children(TRACE.directory) : tracesOfTenant(c, tenantId);
+  if (!isUuid(deviceId)) return [];
+  const types = ["BRIDGE", "ROUTER", "PORT"] as const;
+  const lists = await Promise.all(types.map((type) => c.tx.children(deviceTracesPath(type, deviceId))));
+  const ids = lists.flat();
+  if (tenantId === undefined) return ids;
+  const own = new Set(await tracesOfTenant(c, tenantId));
+  return ids.filter((id) => own.has(id));
+}
+
+const fits = (r: TraceRequestRecord, { enabled }: TraceFilter): boolean =>
+  enabled === undefined || enabled === (r.enabledRule !== null);
+
 /** All requests, oldest first. */
 export async function listTraces(c: Ctx, filter: TraceFilter = {}): Promise<TraceRequestRecord[]> {
-  const found: TraceRequestRecord[] = [];
-  for (const request of await findAll(c, TRACE)) {
-    if (filter.deviceId !== undefined && request.deviceId !== filter.deviceId) continue;
-    if (filter.tenantId !== undefined && (await traceTenant(c, request)) !== filter.tenantId) continue;
-    found.push(request);
+  const found = await findMany(c, TRACE, await candidates(c, filter));
+  return found
+    .filter((r) => fits(r, filter))
+    .sort((a, b) => a.creationTimestampMs - b.creationTimestampMs || (a.id < b.id ? -1 : 1));
+}
+
+/**
+ * At most `limit` requests in the order of their ids, those after the id `marker`. Reads no more than it gives, and those it
+ * passes over because of `enabled`.
+ */
+export async function pageTraces(
+  c: Ctx,
+  filter: TraceFilter,
+  page: { readonly limit: number; readonly marker?: string | undefined },
+): Promise<TracePage> {
+  const { limit, marker } = page;
+  const ids = (await candidates(c, filter)).filter((id) => marker === undefined || id > marker);
+  const traces: TraceRequestRecord[] = [];
+  for (let at = 0; at < ids.length && traces.length <= limit; at += limit + 1) {
+    const some = await findMany(c, TRACE, ids.slice(at, at + limit + 1));
+    traces.push(...some.filter((r) => fits(r, filter)));
   }
-  return found.sort((a, b) => a.creationTimestampMs - b.creationTimestampMs || (a.id < b.id ? -1 : 1));
+  return { traces: traces.slice(0, limit), more: traces.length > limit };
 }
 
 /** Owner of the device of a request; null when the device is gone. */

@@ -171,6 +171,7 @@ export const ZNODE_EXAMPLES: readonly ZnodeExample[] = [
     enabledRule: rule,
     enabledChain: chain,
   }),
+  empty(`/tenants/${tenantId}/traces/${trace}`),
   node(`/collectors/${collector}`, readCollector, { url: "http://192.0.2.10:8181" }),
   empty("/locks/apply"),
   node("/system_state", readSystemState, { state: "ACTIVE", availability: "READWRITE", writeVersion: null }),

@@ -52,6 +52,7 @@ export class FieldChecks {
   /** Length in characters. */
   text(field: string, value: unknown, min: number, max: number): void {
     if (!isSet(value)) return;
+    if (typeof value === "string" && !value.isWellFormed()) return this.fail(field, "must be whole Unicode text");
     if (typeof value === "string" && value.length >= min && value.length <= max) return;
     const got = typeof value === "string" ? `${value.length}` : show(value);
     this.fail(field, `must be a text of ${min} to ${max} characters, not ${got}`);

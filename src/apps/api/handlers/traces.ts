@@ -1,6 +1,7 @@
 import {
   enabledFromPut,
   type FlowPageDto,
+  MAX_PAGE,
   nextPage,
   parseLastEventId,
   traceFromBody,
@@ -19,9 +20,13 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
   const { nsdb, traceStore, random, clock } = deps;
   return {
     listTraces: async ({ query, links }) => {
-      const traces = await nsdb.traces.list({ tenantId: query.tenant_id, deviceId: query.device_id });
-      const wanted = traces.filter((t) => query.enabled === undefined || query.enabled === (t.enabledRule !== null));
-      return json(wanted.map((t) => traceToDto(t, links)));
+      const { limit, marker } = query;
+      const filter = { tenantId: query.tenant_id, deviceId: query.device_id, enabled: query.enabled };
+      if (limit === undefined && marker === undefined)
+        return json((await nsdb.traces.list(filter)).map((t) => traceToDto(t, links)));
+      // Only what the page shows is read.
+      const { traces, more } = await nsdb.traces.page(filter, { limit: limit ?? MAX_PAGE, marker });
+      return { ...json(traces.map((t) => traceToDto(t, links))), more };
     },
     createTrace: async ({ body, links, header }) => {
       const { record, enabled } = traceFromBody(body, { id: random.uuid(), nowMs: clock.nowMs() });
