@@ -12,6 +12,7 @@ import { endSession, identityBehind, unlessThere } from "../support/zookeeper-ki
 import { segmentNo } from "../support/sink-rig.ts";
 import { H1 } from "../support/tracing-example.ts";
 import { at, send } from "./api-support.ts";
+import { apiOptions } from "../support/api-options.ts";
 
 const PATIENCE_MS = 30_000;
 const SYSTEM = { clock: systemClock, scheduler: systemScheduler, random: systemRandom, log: () => undefined };
@@ -34,15 +35,7 @@ describe("an API server on a real ZooKeeper", { skip: unlessThere(zookeeperMissi
       () => ["the store is away"],
     );
 
-  const optionsFor = (store: string): ApiOptionValues => ({
-    store,
-    listen: "127.0.0.1:0",
-    collect: null,
-    data: null,
-    advertise: null,
-    auth: "none",
-    insecure: false,
-  });
+  const optionsFor = (store: string): ApiOptionValues => apiOptions({ store });
 
   it("listens while ZooKeeper is away, says what it waits for, and comes alive by itself, again and again", async () => {
     await zk.kill();

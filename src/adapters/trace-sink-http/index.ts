@@ -7,4 +7,4 @@
 export { HttpTraceSink, type HttpTraceSinkCounters, type HttpTraceSinkOptions } from "./sink.ts";
 export { TRACE_SINK_METRICS, traceSinkMetrics } from "./metrics.ts";
 export { SINK_LIMITS, type SinkLimits } from "./limits.ts";
-export { HttpTransport, type Reply, type Transport } from "./transport.ts";
+export { type CollectorCredentials, HttpTransport, type Reply, type Transport } from "./transport.ts";

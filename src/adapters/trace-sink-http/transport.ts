@@ -17,23 +17,42 @@ export interface Transport {
 /** Longer answers are none of a collector. */
 const MAX_REPLY_BYTES = 1024 * 1024;
 
+/** With what an agent shows collectors who it is, and knows them. PEM texts; null: none, or what the machine trusts. */
+export interface CollectorCredentials {
+  readonly token: string | null;
+  readonly ca: string | null;
+  readonly client: { readonly cert: string; readonly key: string } | null;
+}
+
+const NO_CREDENTIALS: CollectorCredentials = { token: null, ca: null, client: null };
+const KEPT = { keepAlive: true, maxSockets: 2 } as const;
+
 /** HTTP/1.1 on connections that are kept. */
 export class HttpTransport implements Transport {
-  private readonly http = new HttpAgent({ keepAlive: true, maxSockets: 2 });
-  private readonly https = new HttpsAgent({ keepAlive: true, maxSockets: 2 });
+  private readonly credentials: () => CollectorCredentials;
+  private readonly http = new HttpAgent(KEPT);
+  private https: HttpsAgent | null = null;
+  private madeFor: CollectorCredentials | null = null;
+
+  /** @param credentials asked for each request; new ones are another object. */
+  constructor(credentials: () => CollectorCredentials = () => NO_CREDENTIALS) {
+    this.credentials = credentials;
+  }
 
   post(url: string, body: string, signal: AbortSignal): Promise<Reply> {
     const bytes = Buffer.from(body);
     const secure = url.startsWith("https:");
+    const credentials = this.credentials();
     return new Promise((resolve, reject) => {
       const options = {
         method: "POST",
-        agent: secure ? this.https : this.http,
+        agent: secure ? this.secureAgent(credentials) : this.http,
         signal,
         headers: {
           "content-type": "application/json",
           "content-length": bytes.length,
           accept: "application/json, */*",
+          ...(credentials.token === null ? {} : { "x-auth-token": credentials.token }),
         },
       };
       const req = (secure ? httpsRequest : httpRequest)(url, options, (res) => {
@@ -46,7 +65,16 @@ export class HttpTransport implements Transport {
 
   close(): void {
     this.http.destroy();
-    this.https.destroy();
+    this.https?.destroy();
+  }
+
+  private secureAgent(credentials: CollectorCredentials): HttpsAgent {
+    if (this.https !== null && this.madeFor === credentials) return this.https;
+    this.https?.destroy();
+    const { ca, client } = credentials;
+    this.madeFor = credentials;
+    this.https = new HttpsAgent({ ...KEPT, ...(ca === null ? {} : { ca }), ...client });
+    return this.https;
   }
 }
 

@@ -4,6 +4,7 @@ import { JsonLinesLog, RotatedFile, StreamOutput } from "#adapters/event-log";
 import { prometheusPage } from "#adapters/metrics-prometheus";
 import { openStore } from "#adapters/nsdb-open";
 import {
+  type Followed,
   jsonLog,
   type ProcessLog,
   StateDirectory,
@@ -12,7 +13,7 @@ import {
   systemScheduler,
 } from "#adapters/platform";
 import { FileTraceJournal } from "#adapters/trace-journal-file";
-import { HttpTraceSink, traceSinkMetrics } from "#adapters/trace-sink-http";
+import { type CollectorCredentials, HttpTraceSink, HttpTransport, traceSinkMetrics } from "#adapters/trace-sink-http";
 import { parseListen, usage } from "#apps/cli/options";
 import { type HostId, type Lifecycle, type MetricsPage, MidotraceError } from "#core/base";
 import { type GuardedStore, guardIdentity, MeasuredStore, Nsdb, NsdbUnavailable } from "#core/nsdb";
@@ -20,6 +21,7 @@ import { formatIpv4, type Ipv4, parseIpv4 } from "#core/packets";
 import { sinkToAll, type TraceSink } from "#core/tracing";
 import { Agent } from "./agent.ts";
 import { agentMetrics } from "./metrics.ts";
+import { collectorCredentials } from "./collector-credentials.ts";
 import type { AgentOptionValues } from "./options.ts";
 import { readPeers } from "./shared-state.ts";
 import { hostIdOf } from "./host-id.ts";
@@ -38,6 +40,7 @@ export class AgentProcess implements Lifecycle {
   private readonly store: GuardedStore;
   private readonly status: StatusServer;
   private readonly metrics: MetricsPage;
+  private readonly credentials: Followed<CollectorCredentials>;
   private readonly sinks: (TraceSink & Lifecycle)[] = [];
   private httpSink: HttpTraceSink | null = null;
   private agent: Agent | null = null;
@@ -53,6 +56,7 @@ export class AgentProcess implements Lifecycle {
     if (url === null) throw usage("an agent needs --store: zookeeper://HOST:PORT,…/PATH");
     this.options = options;
     this.log = jsonLog(systemClock, options["log-level"] as never, write);
+    this.credentials = collectorCredentials(options, this.log);
     const { host, port } = parseListen(options.listen);
     this.tunnelIp = tunnelAddress(options["tunnel-ip"]);
     this.state = new StateDirectory(options["state-dir"], "--state-dir");
@@ -147,6 +151,7 @@ export class AgentProcess implements Lifecycle {
 
   private async stopSinks(): Promise<void> {
     for (const sink of this.sinks) await sink.stop();
+    this.credentials.stop();
   }
 
   /** Not being able to is no reason not to work: the next start believes whichever store it finds. */
@@ -159,6 +164,7 @@ export class AgentProcess implements Lifecycle {
   }
 
   private async openSinks(): Promise<TraceSink> {
+    this.credentials.start();
     const path = this.options["log-file"];
     if (path !== null) {
       const output = path === "-" ? new StreamOutput(process.stdout) : new RotatedFile({ path });
@@ -172,6 +178,7 @@ export class AgentProcess implements Lifecycle {
       scheduler: systemScheduler,
       random: systemRandom,
       log: this.log,
+      transport: new HttpTransport(() => this.credentials.value),
     });
     this.sinks.push(this.httpSink);
     for (const sink of this.sinks) await sink.start();

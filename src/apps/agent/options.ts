@@ -76,6 +76,37 @@ export const AGENT_OPTIONS = {
     max: 1_000_000_000n,
     description: "of them, for any one trace request",
   },
+  "api-token": {
+    kind: "text",
+    placeholder: "TOKEN",
+    default: null,
+    description:
+      "this agent's token for the API servers (everybody on this machine sees a command line: better in the environment, the configuration file, or --api-token-file)",
+  },
+  "api-token-file": {
+    kind: "text",
+    placeholder: "FILE",
+    default: null,
+    description: "that token, alone in a file that only its owner can read; read again when it changes",
+  },
+  "api-ca": {
+    kind: "text",
+    placeholder: "FILE",
+    default: null,
+    description: "certificates (PEM) of the authorities to trust for the API servers, in place of the machine's",
+  },
+  "api-cert": {
+    kind: "text",
+    placeholder: "FILE",
+    default: null,
+    description: "this agent's certificate (PEM) for the API servers, in place of a token or beside it",
+  },
+  "api-key": {
+    kind: "text",
+    placeholder: "FILE",
+    default: null,
+    description: "the key of --api-cert (PEM); both are read again when they change",
+  },
   "log-file": {
     kind: "text",
     placeholder: "FILE",

@@ -7,7 +7,7 @@ export interface OwnAddress {
   readonly internal: boolean;
 }
 
-const WILDCARD = /^(http:\/\/)(0\.0\.0\.0|\[::\])(:\d+)$/;
+const WILDCARD = /^(https?:\/\/)(0\.0\.0\.0|\[::\])(:\d+)$/;
 
 /**
  * The URL that agents are told of a server which listens at `url`. A wildcard address is none that anybody can reach; in its
@@ -23,7 +23,7 @@ export function advertisedUrl(url: string, own: readonly (OwnAddress | undefined
     const found = only === undefined ? "no IPv4 address" : `several addresses (${addresses.join(", ")})`;
     throw new MidotraceError(
       "USAGE",
-      `${url} is no address that agents can reach, and this machine has ${found}: say which with --advertise http://ADDRESS:PORT`,
+      `${url} is no address that agents can reach, and this machine has ${found}: say which with --advertise ${match[1]}ADDRESS:PORT`,
     );
   }
   return `${match[1]}${only}${match[3]}`;

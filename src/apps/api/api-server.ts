@@ -12,6 +12,7 @@ import { allHandlers } from "./handlers/index.ts";
 import { buildHttp } from "./http.ts";
 import { type ListenAddress, requireLoopback } from "./listen.ts";
 import { Listener } from "./listener.ts";
+import { ServerTls, type TlsSource } from "./server-tls.ts";
 import { ApiMetrics } from "./metrics.ts";
 import { Ownership } from "./ownership.ts";
 import { Seal } from "./seal.ts";
@@ -51,6 +52,10 @@ export interface ApiServerOptions {
   readonly identity?: IdentityProvider;
   /** Who knows the agents. Default: nobody is asked, where nobody else is either; else nobody is let in. */
   readonly agents?: AgentGate;
+  /** Serve https with this. Default: http. */
+  readonly tls?: TlsSource | null;
+  /** At `collect`, ask for a certificate that one of these authorities (PEM) has signed. Needs `tls`. */
+  readonly clientCa?: string | null;
   /** Listen on other than loopback addresses although everybody is an administrator. Default false. */
   readonly insecure?: boolean;
   /** Shows what the server counts at /metrics. Default: the page is empty. */
@@ -145,7 +150,7 @@ export class ApiServer implements Lifecycle {
    */
   async start(): Promise<Started> {
     const { host, port, collect, scheduler, log, traceStore, clock, random } = this.options;
-    const identity = this.options.identity ?? new NoAuthentication();
+    const { identity = new NoAuthentication(), tls = null, clientCa = null } = this.options;
     const agents = this.options.agents ?? (identity.kind === "none" ? OPEN_GATE : CLOSED_GATE);
     requireLoopback(host, this.options.insecure === true || identity.kind !== "none");
     this.stopping = false;
@@ -188,12 +193,10 @@ export class ApiServer implements Lifecycle {
         log.error("a request failed", { error: error.stack ?? error.message, cause: error.cause }),
     };
     try {
-      await this.listen(new Listener(buildHttp(http), scheduler), { host, port });
-      if (collect !== undefined)
-        await this.listen(
-          new Listener(buildHttp({ ...http, only: COLLECTOR_ONLY, open: COLLECTOR_OPEN }), scheduler),
-          collect,
-        );
+      const secure = (ca: string | null) => ({ tls: tls === null ? null : new ServerTls(tls, ca) });
+      await this.listen(new Listener(buildHttp({ ...http, ...secure(null) }), scheduler), { host, port });
+      const collector = { ...http, ...secure(clientCa), only: COLLECTOR_ONLY, open: COLLECTOR_OPEN };
+      if (collect !== undefined) await this.listen(new Listener(buildHttp(collector), scheduler), collect);
       this.advertised();
       await this.life.start();
     } catch (error) {

@@ -12,12 +12,14 @@ import {
 } from "#core/api-contract";
 import { type Identity, type IdentityProvider, NOBODY } from "#core/identity";
 
+import type { RequestListener, Server } from "node:http";
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { type Access, admit, type Asked } from "./access.ts";
 import type { Handlers, Result, StreamSink } from "./call.ts";
 import { type AgentGate, needHost, tokenOf } from "./caller.ts";
 import { errorReply, type ErrorReply, replyFor, toMidotraceError } from "./http-error.ts";
 import { paged } from "./paging.ts";
+import type { ServerTls } from "./server-tls.ts";
 import { watchAccess } from "./watch-access.ts";
 import { bodyOf, linksOf, mediaOf, paramsOf, queryOf } from "./request.ts";
 import { serveSite, type WebSite } from "./web-site.ts";
@@ -50,6 +52,8 @@ export interface HttpOptions {
   readonly onDefect: (error: Error) => void;
   /** Whether the system is set to read only. Asked before anything is changed. */
   readonly readOnly: () => Promise<boolean>;
+  /** Null: plain http. */
+  readonly tls: ServerTls | null;
   /** Serve these and nothing else. Default: everything. */
   readonly only?: ReadonlySet<OperationId>;
   /** Ask nobody who they are for these. Default: for what the contract says. */
@@ -60,7 +64,9 @@ export interface HttpOptions {
 
 /** The HTTP side of the contract: every route is served, everything else is 404 or 405, and nothing but the contract decides. */
 export function buildHttp(options: HttpOptions): FastifyInstance {
+  const { tls } = options;
   const app = fastify({
+    ...(tls === null ? {} : { serverFactory: (listener: RequestListener) => tls.createServer(listener) as Server }),
     bodyLimit: MAX_BODY_BYTES,
     // Whoever closes it ends the connections, when their requests are answered.
     forceCloseConnections: false,

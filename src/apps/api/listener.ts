@@ -1,4 +1,5 @@
 import type { AddressInfo } from "node:net";
+import { Server as HttpsServer } from "node:https";
 import type { Cancel, Scheduler } from "#core/base";
 import type { FastifyInstance } from "fastify";
 
@@ -31,7 +32,7 @@ export class Listener {
     await this.app.listen({ host, port });
     const address = this.app.server.address() as AddressInfo;
     const shown = address.family === "IPv6" ? `[${address.address}]` : address.address;
-    this.url = `http://${shown}:${address.port}`;
+    this.url = `${this.app.server instanceof HttpsServer ? "https" : "http"}://${shown}:${address.port}`;
   }
 
   /** Takes no new requests; those under way are answered, as long as that does not take for ever. */

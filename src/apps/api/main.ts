@@ -17,7 +17,9 @@ import { collectorUrl, guardIdentity, type GuardOptions, MeasuredStore } from "#
 import { advertisedUrl } from "./advertise.ts";
 import { AliveHosts } from "./alive-hosts.ts";
 import { ApiServer } from "./api-server.ts";
+import { CLOSED_GATE, OPEN_GATE } from "./caller.ts";
 import { isLoopback, type ListenAddress, parseListen, requireLoopback } from "./listen.ts";
+import { composeDoors } from "./main-identity.ts";
 import { API_OPTIONS, type ApiOptionValues } from "./options.ts";
 
 export const apiCommand = command({
@@ -28,6 +30,8 @@ export const apiCommand = command({
   examples: [
     "midotrace api --store file:./lab-data --listen 127.0.0.1:8181",
     "midotrace api --store zookeeper://10.0.0.1:2181,10.0.0.2:2181/midonet/v1 --collect 10.0.0.1:8182 --insecure",
+    "midotrace api --listen 10.0.0.1:8181 --auth static:users.yaml --tls-cert api.pem --tls-key api-key.pem",
+    "midotrace api --auth keystone:https://keystone:5000/v3 --config /etc/midotrace/api.yaml",
   ],
   async run({ options, io }) {
     const api = composeApi(options, io.version);
@@ -51,11 +55,18 @@ export function composeApi(
   version: string,
   log: ProcessLog = stderrLog,
 ): Lifecycle & { readonly server: ApiServer } {
-  if (options.auth !== "none") throw usage(`--auth ${options.auth} comes with the next release: use none`);
+  const doors = composeDoors(options, log);
   const { host, port } = parseListen(options.listen);
-  requireLoopback(host, options.insecure);
+  requireLoopback(host, options.insecure || doors.identity.kind !== "none");
   const collect = options.collect === null ? {} : { collect: parseListen(options.collect) };
-  if (collect.collect !== undefined) requireLoopback(collect.collect.host, options.insecure, "collect");
+  if (collect.collect !== undefined)
+    requireLoopback(collect.collect.host, options.insecure || doors.agents !== OPEN_GATE, "collect");
+  if (doors.clientCa !== null && collect.collect === undefined)
+    throw usage("--collect-client-ca needs --collect ADDRESS:PORT: agents show their certificates there");
+  if (doors.tls === null && doors.identity.kind !== "none" && !isLoopback(host))
+    log("warn", "passwords and tokens cross the network in clear text: give --tls-cert and --tls-key", {
+      listen: options.listen,
+    });
   const parts = { clock: systemClock, scheduler: systemScheduler, random: systemRandom };
   const opened = openStoreWithStatus(options.store, { ...parts, log });
   // Another store at the same address, or an emptied one, must not be taken for this one and filled anew.
@@ -69,7 +80,14 @@ export function composeApi(
     explicit ?? advertisedUrl(listening.collectUrl ?? listening.url, Object.values(networkInterfaces()).flat());
   if (opened.remote) {
     // Before anything listens: where it would have to guess, it refuses.
-    const url = advertise({ url: urlOf({ host, port }), collectUrl: collect.collect ? urlOf(collect.collect) : null });
+    const scheme = doors.tls === null ? "http" : "https";
+    const collectUrl = collect.collect ? urlOf(scheme, collect.collect) : null;
+    const url = advertise({ url: urlOf(scheme, { host, port }), collectUrl });
+    if (doors.agents === CLOSED_GATE)
+      log(
+        "warn",
+        "agents cannot deliver traces here, as they have no credentials: give --agent-token or --collect-client-ca",
+      );
     if (isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, "")))
       log("warn", "agents on other hosts cannot deliver traces here: say --collect ADDRESS:PORT or --advertise URL", {
         url,
@@ -91,6 +109,10 @@ export function composeApi(
     ...collect,
     insecure: options.insecure,
     site: openWebFiles(),
+    identity: doors.identity,
+    agents: doors.agents,
+    tls: doors.tls,
+    clientCa: doors.clientCa,
     version,
     renderMetrics: (sources) => prometheusPage(sources, { process: true }),
     metrics: [measured.metrics()],
@@ -106,17 +128,20 @@ export function composeApi(
   return {
     server,
     start: async () => {
-      if (!opened.remote) await store.start();
+      await doors.start();
       try {
+        if (!opened.remote) await store.start();
         await server.start();
       } catch (error) {
         await store.stop();
+        await doors.stop();
         throw error;
       }
     },
     stop: async () => {
       await server.stop();
       await store.stop();
+      await doors.stop();
     },
   };
 }
@@ -137,4 +162,5 @@ function memoryOf(options: ApiOptionValues, log: ProcessLog): Pick<GuardOptions,
   };
 }
 
-const urlOf = ({ host, port }: ListenAddress): string => `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+const urlOf = (scheme: string, { host, port }: ListenAddress): string =>
+  `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;

@@ -1,4 +1,5 @@
 import type { OptionTable, OptionValues } from "#apps/cli/options";
+import { AUTH_OPTIONS } from "./auth-options.ts";
 
 /** The API server's options; help, environment, configuration file and reference page are read from here. */
 export const API_OPTIONS = {
@@ -20,7 +21,7 @@ export const API_OPTIONS = {
     placeholder: "ADDRESS:PORT",
     default: null,
     description:
-      "a second address where agents deliver trace segments and nothing else is served: one that only hosts can reach, as nobody is asked for a password there",
+      "a second address where agents deliver trace segments; nothing else is served there but /healthz, /readyz and /metrics, for which nobody is asked for a password",
   },
   advertise: {
     kind: "text",
@@ -35,7 +36,7 @@ export const API_OPTIONS = {
     description:
       "keep what must outlive a restart in this directory: which store this server belongs to, so that a wiped one is not taken for it",
   },
-  auth: { kind: "text", placeholder: "KIND", default: "none", description: "who may ask: none, which is everybody" },
+  ...AUTH_OPTIONS,
   insecure: {
     kind: "flag",
     default: false,

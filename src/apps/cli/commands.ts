@@ -9,8 +9,9 @@ export interface CommandEntry {
 
 /** In the order of the overview. */
 export async function commandIndex(): Promise<readonly CommandEntry[]> {
-  const [{ clientCommands }, { storeCommands }] = await Promise.all([
+  const [{ clientCommands }, { authCommands }, { storeCommands }] = await Promise.all([
     import("#apps/cli/client"),
+    import("#apps/cli/auth"),
     import("#apps/cli/store"),
   ]);
   return [
@@ -44,6 +45,10 @@ export async function commandIndex(): Promise<readonly CommandEntry[]> {
       summary: "check what this host's agent stands on, and say what to do",
       load: async () => (await import("#apps/agent")).agentDoctorCommand,
     },
-    ...[...clientCommands, ...storeCommands].map((c) => ({ name: c.name, summary: c.summary, load: async () => c })),
+    ...[...clientCommands, ...authCommands, ...storeCommands].map((c) => ({
+      name: c.name,
+      summary: c.summary,
+      load: async () => c,
+    })),
   ];
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Io } from "#apps/cli/options";
 import { commandIndex } from "./commands.ts";
 import { run } from "./run.ts";
+import { askSecret, readAll } from "./terminal.ts";
 
 /** Of a terminal that does not say, and of what is no terminal. */
 const COLUMNS = 120;
@@ -46,6 +47,10 @@ const io: Io = {
   colours: wantsColours(process.env),
   columns: process.stdout.columns ?? COLUMNS,
   version: version(),
+  ...(process.stdin.isTTY
+    ? { askSecret: (prompt: string) => askSecret(process.stdin, (text) => process.stderr.write(text), prompt) }
+    : {}),
+  readInput: () => readAll(process.stdin),
   stop: stop.signal,
 };
 

@@ -7,6 +7,7 @@ import { allRoutes, BASE_PATH, conditionBody, errorsOf, openApiDocument, REFEREN
 import { ERRORS } from "#core/base";
 import * as z from "zod";
 import { at } from "../../integration/api-support.ts";
+import { apiOptions } from "../../support/api-options.ts";
 
 describe("the contract", () => {
   it("names each route once, below the base but for the server's own", () => {
@@ -52,27 +53,19 @@ describe("the contract", () => {
 });
 
 describe("the rooms", () => {
-  it("only main.ts sees adapters", () => {
+  it("only main.ts, and its parts main-*.ts, see adapters", () => {
     const root = join(import.meta.dirname, "../../../src/apps/api");
     const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((f) => f.endsWith(".ts"));
     assert.ok(files.length > 10);
     for (const file of files) {
-      if (file === "main.ts") continue;
+      if (/^main(-\w+)?\.ts$/.test(file)) continue;
       assert.ok(!readFileSync(join(root, file), "utf8").includes("#adapters/"), file);
     }
   });
 });
 
 describe("midotrace api", () => {
-  const values: ApiOptionValues = {
-    store: "memory:",
-    listen: "127.0.0.1:0",
-    collect: null,
-    data: null,
-    advertise: null,
-    auth: "none",
-    insecure: false,
-  };
+  const values = apiOptions();
 
   it("says what it does not take", () => {
     const refused = (wrong: Partial<ApiOptionValues>, message: RegExp): void => {
@@ -81,7 +74,13 @@ describe("midotrace api", () => {
     refused({ listen: "here" }, /--listen is ADDRESS:PORT/);
     refused({ listen: "h:99999" }, /--listen is ADDRESS:PORT/);
     refused({ listen: "0.0.0.0:0" }, /--insecure/);
-    refused({ auth: "static:x" }, /next release/);
+    refused({ auth: "ldap:x" }, /none, static:FILE or keystone:URL/);
+    refused({ auth: "keystone:https://k:5000/v2.0" }, /version 3/);
+    refused({ auth: "keystone:https://k:5000/v3" }, /--keystone-user.*--keystone-admin-token/);
+    refused({ "tls-cert": "x.pem" }, /--tls-cert and --tls-key/);
+    refused({ "tls-cert": "/nowhere.pem", "tls-key": "/nowhere-key.pem" }, /--tls-cert: .*nowhere/);
+    refused({ "collect-client-ca": "ca.pem" }, /--tls-cert/);
+    refused({ "agent-token": "/nowhere" }, /--agent-token: .*nowhere/);
     refused({ store: "ftp:x" }, /ftp:x.*zookeeper:/);
     refused({ store: "zookeeper://h:2181" }, /zookeeper/i);
     refused({ collect: "there" }, /ADDRESS:PORT/);
@@ -150,15 +149,7 @@ describe("what agents are told of where to deliver", () => {
 
   it("is looked at before anything starts, and said to be of no use where it is", () => {
     const store = "zookeeper://127.0.0.1:1/midonet/v1";
-    const base: ApiOptionValues = {
-      store,
-      listen: "127.0.0.1:8181",
-      collect: null,
-      data: null,
-      advertise: null,
-      auth: "none",
-      insecure: false,
-    };
+    const base = apiOptions({ store, listen: "127.0.0.1:8181" });
     const warnings = (options: Partial<ApiOptionValues>): string[] => {
       const lines: string[] = [];
       composeApi({ ...base, ...options }, "0", (level, message) => void lines.push(`${level} ${message}`));

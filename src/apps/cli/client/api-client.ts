@@ -64,6 +64,14 @@ export class ApiClient {
     return this.call("POST", path, body);
   }
 
+  /** @returns the server's answer to a login: `key` and `expires`. @throws MidotraceError UNAUTHENTICATED */
+  async signIn(user: string, password: string, project: string | null): Promise<Json> {
+    const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+    const scope: Record<string, string> = project === null ? {} : { "x-auth-project": project };
+    const response = await this.send("POST", "/login", undefined, { authorization, ...scope });
+    return objectOf(parseExactJson(await response.text()), `${this.base}/login`);
+  }
+
   /** The open stream of server-sent events. */
   async events(path: string, lastEventId: string | null): Promise<ReadableStream<Uint8Array>> {
     const headers: Record<string, string> = { accept: "text/event-stream" };
@@ -99,9 +107,18 @@ export class ApiClient {
       if (this.stop.aborted) throw cause;
       throw new MidotraceError("STORE_UNAVAILABLE", unreachableText(this.base, cause), [], { cause });
     }
-    if (!response.ok) throw await failure(response);
+    if (!response.ok) throw hinted(await failure(response), this.token !== null, path);
     return response;
   }
+}
+
+/** What to do about it, where the server cannot know. */
+function hinted(error: MidotraceError, hasToken: boolean, path: string): MidotraceError {
+  if (error.code !== "UNAUTHENTICATED" || path === "/login") return error;
+  const hint = hasToken
+    ? "get a new token with `midotrace login --user NAME`, for --token or MIDOTRACE_TOKEN"
+    : "sign in with `export MIDOTRACE_TOKEN=$(midotrace login --user NAME)`, or give --token";
+  return new MidotraceError(error.code, `${error.message} (${hint})`, error.violations);
 }
 
 /** An object of the REST API; what it holds is looked at where it is used. */
@@ -128,7 +145,7 @@ function unreachableText(base: string, cause: unknown): string {
 
 const CODES: ReadonlyMap<number, ErrorCode> = new Map([
   [400, "VALIDATION"],
-  [401, "FORBIDDEN"],
+  [401, "UNAUTHENTICATED"],
   [403, "FORBIDDEN"],
   [404, "NOT_FOUND"],
   [405, "METHOD_NOT_ALLOWED"],

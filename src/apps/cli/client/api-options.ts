@@ -1,4 +1,7 @@
-import type { OptionTable, OptionValues } from "#apps/cli/options";
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { getCACertificates, setDefaultCACertificates } from "node:tls";
+import { type OptionTable, type OptionValues, usage } from "#apps/cli/options";
 import { ApiClient } from "./api-client.ts";
 
 /** What every command that talks to a server has. */
@@ -13,7 +16,13 @@ export const API_OPTIONS = {
     kind: "text",
     placeholder: "TOKEN",
     default: null,
-    description: "authentication token, sent as X-Auth-Token",
+    description: "authentication token, sent as X-Auth-Token; `midotrace login` gets one",
+  },
+  "api-ca": {
+    kind: "text",
+    placeholder: "FILE",
+    default: null,
+    description: "certificates (PEM) of the authorities to trust for the API server, beside the machine's",
   },
 } as const satisfies OptionTable;
 
@@ -25,6 +34,25 @@ export const JSON_OPTION = {
   },
 } as const satisfies OptionTable;
 
+/** @throws MidotraceError USAGE for a URL or a file that is none. */
 export function clientOf(options: OptionValues<typeof API_OPTIONS>, stop: AbortSignal): ApiClient {
+  if (options["api-ca"] !== null) trust(options["api-ca"]);
   return new ApiClient(options.api, options.token, stop);
+}
+
+/** For the whole process, as `fetch` can be told in no other way; a command line talks to one server. */
+function trust(path: string): void {
+  try {
+    const pem = readFileSync(path, "utf8");
+    setDefaultCACertificates([...getCACertificates("default"), ...certificatesOf(pem)]);
+  } catch (cause) {
+    throw usage(`--api-ca ${path} has no certificates (PEM) to trust: ${(cause as Error).message}`);
+  }
+}
+
+/** Each by itself: one that is none makes all of them be none. */
+function certificatesOf(pem: string): string[] {
+  const all = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  if (all.length === 0) throw new Error("there is none");
+  return all.map((one) => new X509Certificate(one).toString());
 }

@@ -1,5 +1,6 @@
-/** The user's command line against any API server: `trace`, `topology`, `simulate`. It knows the REST API and nothing behind it. */
+/** The user's command line against any API server: `trace`, `topology`, `simulate`, `login`. It knows the REST API and nothing behind it. */
 import type { Command } from "#apps/cli/options";
+import { login } from "./login.ts";
 import { simulate } from "./simulate.ts";
 import { topologyCommands } from "./topology.ts";
 import { traceCommands } from "./trace.ts";
@@ -8,4 +9,4 @@ export { ApiClient } from "./api-client.ts";
 export { resolveDevice, type Resolved } from "./refs.ts";
 export { readEvents, type SseEvent } from "./sse.ts";
 
-export const clientCommands: readonly Command[] = [...traceCommands, ...topologyCommands, simulate];
+export const clientCommands: readonly Command[] = [...traceCommands, ...topologyCommands, simulate, login];

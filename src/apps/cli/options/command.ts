@@ -18,6 +18,10 @@ export interface Io {
   readonly columns: number;
   /** Of the program. */
   readonly version: string;
+  /** Asks at the terminal for what nobody may see; absent where standard input is none. */
+  readonly askSecret?: (prompt: string) => Promise<string>;
+  /** All of standard input. */
+  readonly readInput?: () => Promise<string>;
   /** Aborted by SIGINT and SIGTERM. */
   readonly stop: AbortSignal;
 }

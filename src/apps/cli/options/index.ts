@@ -7,5 +7,6 @@ export { commandHelp, optionHead, overview } from "./help.ts";
 export * from "./listen-address.ts";
 export * from "./read.ts";
 export * from "./reference.ts";
+export * from "./secret.ts";
 export * from "./spec.ts";
 export * from "./yaml-file.ts";
