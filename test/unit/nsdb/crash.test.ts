@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from "node:test";
 import type { TraceRequestId } from "#core/base";
 import { applyDocument, checkStore, type Nsdb, NsdbTxError, NsdbUnavailable } from "#core/nsdb";
 import { EXAMPLE } from "./documents.ts";
-import { bridge, chain, host, openRig, refused, rigFor, type Rig, router, trace } from "./rig.ts";
+import { bridge, chain, host, openRig, refused, rigFor, type Rig, router, TENANT_2, trace } from "./rig.ts";
 
 /** What is to be interrupted: `prepare` makes the world, `work` is the operation. */
 interface Scene {
@@ -30,6 +30,33 @@ const loadedBridge = async (n: Nsdb): Promise<string> => {
   return b.id;
 };
 
+const loadedRouter = async (n: Nsdb): Promise<string> => {
+  const r = await router(n);
+  const p = await n.ports.createOnRouter(r.id, { portAddress: "10.0.0.1", networkLength: 24 });
+  const q = await n.ports.createOnRouter(r.id, {});
+  await n.ports.link(p.id, q.id);
+  await trace(n, "PORT", p, { enabled: true });
+  await trace(n, "ROUTER", r, { enabled: true });
+  return r.id;
+};
+const grouped = async (n: Nsdb): Promise<string> => {
+  const p = await n.ports.createOnBridge((await bridge(n)).id, {});
+  const group = await n.portGroups.create({ name: "g" });
+  await n.portGroups.addPort(group.id, p.id);
+  await n.bridgeTables.setMac(p.deviceId, { mac: "02:00:00:00:00:01", portId: p.id, vlan: 0 });
+  await n.ports.bind({ portId: p.id, hostId: await host(n), interfaceName: "e" });
+  await trace(n, "PORT", p, { enabled: true });
+  return p.id;
+};
+const shared = async (n: Nsdb): Promise<string> => {
+  const [c, other] = [await chain(n), await chain(n)];
+  await n.rules.create(other.id, { type: "jump", jumpChainId: c.id, condition: {}, meterName: null });
+  const b = await bridge(n, { inboundFilterId: c.id });
+  await trace(n, "BRIDGE", b, { enabled: true });
+  await trace(n, "ROUTER", await router(n, { inboundFilterId: c.id, outboundFilterId: c.id }), { enabled: true });
+  return c.id;
+};
+
 const asTrace = (id: string): TraceRequestId => id as TraceRequestId;
 
 const SCENES: readonly Scene[] = [
@@ -38,6 +65,14 @@ const SCENES: readonly Scene[] = [
   { name: "disable", prepare: enabled, work: (n, id) => n.traces.disable(asTrace(id)) },
   { name: "delete", prepare: enabled, work: (n, id) => n.traces.delete(asTrace(id)) },
   { name: "delete of a device with everything", prepare: loadedBridge, work: (n, id) => n.bridges.delete(id as never) },
+  { name: "delete of a router with everything", prepare: loadedRouter, work: (n, id) => n.routers.delete(id as never) },
+  { name: "delete of a port with everything", prepare: grouped, work: (n, id) => n.ports.delete(id as never) },
+  { name: "delete of a chain that many use", prepare: shared, work: (n, id) => n.chains.delete(id as never) },
+  {
+    name: "a device changes hands",
+    prepare: loadedRouter,
+    work: (n, id) => n.routers.update(id as never, { tenantId: TENANT_2 }),
+  },
   { name: "apply", prepare: async () => "", work: (n) => applyDocument(n, EXAMPLE) },
   {
     name: "change of the infilter",
