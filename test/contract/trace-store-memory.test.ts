@@ -5,11 +5,13 @@ import { traceStoreContract } from "./trace-store.ts";
 traceStoreContract("memory", async (bounds) => {
   let now = START_MS;
   const clock = { nowMs: () => now, monotonicMs: () => now - START_MS };
+  const store = new MemoryTraceStore({ clock, ...bounds });
+  await store.start();
   return {
-    store: new MemoryTraceStore({ clock, ...bounds }),
+    store,
     advance: (ms) => {
       now += ms;
     },
-    close: async () => {},
+    close: () => store.stop(),
   };
 });

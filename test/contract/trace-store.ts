@@ -4,18 +4,28 @@ import * as fc from "fast-check";
 import type { FlowEvent, FlowPage, TraceSegment, TraceStore } from "#core/tracing";
 import { egressSegment, expected, H1, H2, H3, ingressSegment, START_MS } from "../support/tracing-example.ts";
 import { flowId, requestId, token } from "../support/tracing-samples.ts";
+import { traceStoreBounds } from "./trace-store-bounds.ts";
+import { traceStoreQueries } from "./trace-store-queries.ts";
 
 /** A store under test with a clock that the test moves. */
 export interface TraceStoreUnderTest {
   readonly store: TraceStore;
   readonly advance: (ms: number) => void;
   readonly close: () => Promise<void>;
+  /** Another process's store on the same data, or this one after a restart; absent where the data goes with the store. */
+  readonly again?: () => Promise<TraceStore>;
 }
 
+/** For each tenant, but for the events. */
 export interface TraceStoreBounds {
   readonly maxFlows: number;
   readonly maxEvents: number;
+  readonly maxBytes?: number;
+  readonly maxAgeMs?: number;
+  readonly maxPins?: number;
 }
+
+export type MakeTraceStore = (bounds: TraceStoreBounds) => Promise<TraceStoreUnderTest>;
 
 /** Flow trace `n`: its own copy to h2. */
 const ingress = (n: number, more: Partial<TraceSegment> = {}): TraceSegment =>
@@ -36,10 +46,7 @@ const add = async (store: TraceStore, ...segments: TraceSegment[]): Promise<read
 const flowIds = (...n: number[]): string[] => n.map((v) => flowId(v));
 
 /** What every implementation of TraceStore does. `make` gives one that keeps `bounds.maxFlows` flow traces. */
-export function traceStoreContract(
-  name: string,
-  make: (bounds: TraceStoreBounds) => Promise<TraceStoreUnderTest>,
-): void {
+export function traceStoreContract(name: string, make: MakeTraceStore): void {
   const on = (
     what: string,
     body: (t: TraceStoreUnderTest) => Promise<void>,
@@ -241,4 +248,6 @@ export function traceStoreContract(
       assert.equal((await store.orphans()).length, 1);
     });
   });
+  traceStoreQueries(name, make);
+  traceStoreBounds(name, make);
 }

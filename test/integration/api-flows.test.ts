@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { after, before, describe, it } from "node:test";
-import { flowPageAnswer, flowTraceAnswer } from "#core/api-contract";
+import {
+  flowPageAnswer,
+  flowTraceAnswer,
+  keptFlowAnswer,
+  pathPageAnswer,
+  traceSummariesAnswer,
+} from "#core/api-contract";
 import { HEARTBEAT_MS } from "#apps/api";
 import type { TraceRequestId } from "#core/base";
 import { droppedSegment, ingressSegment, START_MS } from "../support/tracing-example.ts";
@@ -113,6 +119,60 @@ describe("flow results", { timeout: 20_000 }, () => {
     assert.deepEqual(idsOf((await rig.ask("GET", `${flows}?host=nobody`)).json), []);
     for (const query of ["limit=0", "limit=x", "before=%00", "verdict=lost"])
       assert.equal((await rig.ask("GET", `${flows}?${query}`)).status, 400, query);
+  });
+
+  it("filters by what a flow met and when it began, and says which parameter is wrong", async () => {
+    const some = async (query: string): Promise<unknown[]> => idsOf((await rig.ask("GET", `${flows}?${query}`)).json);
+    assert.deepEqual(await some("device=provider-router&limit=2"), numbered(7, 5));
+    assert.deepEqual(await some("dropReason=filter-drop&completeness=complete&limit=2"), numbered(8, 6));
+    assert.deepEqual(await some("address=10.0.1.10&l4Port=53&limit=1"), numbered(8));
+    assert.deepEqual(await some("l4Port=54"), []);
+    assert.deepEqual(await some(`since=${START_MS + 3}&until=${START_MS + 5}`), numbered(4, 3));
+    assert.deepEqual(await some(`until=${new Date(START_MS + 2).toISOString()}`), numbered(1));
+    for (const name of [
+      "address=here",
+      "since=yesterday",
+      "until=1.5",
+      "completeness=half",
+      "dropReason=none",
+      "l4Port=x",
+    ]) {
+      const answer = await rig.ask("GET", `${flows}?${name}`);
+      assert.equal(answer.status, 400, name);
+      assert.ok(answer.text.includes(name.split("=")[0] ?? ""), answer.text);
+    }
+  });
+
+  it("groups flows into paths and sums requests up", async () => {
+    const answer = await rig.ask("GET", `/traces/${traceId}/paths?limit=5`);
+    pathPageAnswer.parse(answer.json);
+    const counts = (at(answer.json, "paths") as unknown[]).map((p) => [
+      at(p, "count"),
+      at(p, "verdict"),
+      at(p, "sample"),
+    ]);
+    assert.deepEqual(counts, [
+      [4, "dropped", flowId(8)],
+      [4, "unknown", flowId(7)],
+    ]);
+    const one = (await rig.ask("GET", `/traces/${traceId}/paths?verdict=dropped`)).json;
+    assert.equal((at(one, "paths") as unknown[]).length, 1);
+    assert.equal((await rig.ask("GET", `/traces/${id(77)}/paths`)).status, 404);
+    const summaries = (await rig.ask("GET", "/trace_summaries")).json as unknown[];
+    traceSummariesAnswer.parse(summaries);
+    const mine = summaries.find((s) => at(s, "id") === traceId);
+    assert.deepEqual([at(mine, "flows"), at(mine, "verdicts")], [8, { unknown: 4, dropped: 4 }]);
+  });
+
+  it("pins flows, and tells an expired one from one that never was", async () => {
+    const pin = `${flows}/${flowId(2)}/pin`;
+    assert.equal((await rig.ask("PUT", pin)).status, 204);
+    assert.equal(at((await rig.ask("GET", `${flows}/${flowId(2)}`)).json, "pinned"), true);
+    assert.equal((await rig.ask("DELETE", pin)).status, 204);
+    const flow = await rig.ask("GET", `${flows}/${flowId(2)}`);
+    keptFlowAnswer.parse(flow.json);
+    assert.deepEqual([at(flow.json, "pinned"), at(flow.json, "counterparts")], [false, []]);
+    assert.equal((await rig.ask("PUT", `${flows}/${flowId(99)}/pin`)).status, 404);
   });
 
   it("shows one flow with every step and without the owners", async () => {

@@ -5,6 +5,7 @@ import {
   DROP_REASONS,
   type FlowEvent,
   MISSING_REASONS,
+  type PathPage,
   type PublicFlowTrace,
   STEP_KINDS,
   TRACE_DETAILS,
@@ -74,25 +75,92 @@ export const flowTraceAnswer = z.object({
   segments: z.array(segment),
 });
 
+/** A flow trace with what is known of it beside; the stream does not have it. */
+export const keptFlowAnswer = flowTraceAnswer.extend({
+  pinned: z.boolean().describe("kept whatever becomes of older ones"),
+  counterparts: z
+    .array(z.string())
+    .describe("flow traces of the other direction of the conversation, of requests that the viewer may see"),
+});
+export type KeptFlowDto = PublicFlowTrace & { readonly pinned: boolean; readonly counterparts: readonly string[] };
+
 /** A page of flow traces, newest first. `cursor` is for `before` and `after`; `next` leads to the older ones. */
 export const flowPageAnswer = z.object({
-  flows: z.array(flowTraceAnswer.extend({ cursor: z.string() })),
+  flows: z.array(flowTraceAnswer.extend({ pinned: z.boolean(), cursor: z.string() })),
   more: z.boolean(),
   next: z.nullable(z.string()),
 });
 export interface FlowPageDto {
-  readonly flows: readonly (PublicFlowTrace & { readonly cursor: string })[];
+  readonly flows: readonly (PublicFlowTrace & { readonly pinned: boolean; readonly cursor: string })[];
   readonly more: boolean;
   readonly next: string | null;
 }
+
+const pathDevice = z.union([device, z.object({ withheld: z.literal(true) })]);
+
+/** The paths that the flows of a request took, as the viewer sees them; those that most flows took first. */
+export const pathPageAnswer = z.object({
+  paths: z.array(
+    z.object({
+      pathId: z.string(),
+      count: z.int(),
+      firstSeenMs: z.number(),
+      lastSeenMs: z.number(),
+      verdict,
+      dropReason,
+      why: z.string().describe("the sentence of the flow that was first seen to take the path"),
+      hops: z.array(
+        z.object({
+          hostId: z.string(),
+          hostName: z.string(),
+          role: z.enum(["ingress", "egress"]),
+          devices: z.array(pathDevice),
+        }),
+      ),
+      sample: z.string().describe("id of the newest flow trace that took it"),
+    }),
+  ),
+  more: z.boolean(),
+});
+export type PathPageDto = PathPage;
+
+/** One for each trace request that the viewer may see. */
+export const traceSummariesAnswer = z.array(
+  z.object({
+    id: z.string(),
+    flows: z.int(),
+    lastFlowAtMs: z.nullable(z.number()),
+    verdicts: z.record(z.string(), z.int()).describe("how many flows ended how; those that none did are left out"),
+  }),
+);
+export type TraceSummaryDto = z.output<typeof traceSummariesAnswer>[number];
+
+/** Which flows: everything that is said must hold, of the flow as the viewer sees it. */
+const flowFilter = {
+  verdict: read.oneOf(keysOf(VERDICTS), undefined),
+  dropReason: read.oneOf(keysOf(DROP_REASONS), undefined),
+  completeness: read.oneOf(keysOf(COMPLETENESS_STATES), undefined),
+  /** Id or name of a host that reported a part. */
+  host: read.text(undefined),
+  /** Id or name of a bridge, router or port on the way. */
+  device: read.text(undefined),
+  /** IP address of the packet, before or after a device changed it. */
+  address: read.text(undefined),
+  l4Port: read.int(undefined),
+  /** Began then or later, and before: ms since the epoch, or a time of ISO 8601. */
+  since: read.text(undefined),
+  until: read.text(undefined),
+};
 
 export const flowQuery = z.object({
   limit: read.int(50),
   before: read.text(undefined),
   after: read.text(undefined),
-  verdict: read.oneOf(keysOf(VERDICTS), undefined),
-  host: read.text(undefined),
+  ...flowFilter,
 });
+
+export const pathQuery = z.object({ limit: read.int(50), ...flowFilter });
+export type FlowFilterQuery = Omit<z.output<typeof pathQuery>, "limit">;
 
 /** The URI of the page of older flow traces, with the filters of this one. */
 export function nextPage(traceId: string, query: z.output<typeof flowQuery>, before: string, links: Links): string {

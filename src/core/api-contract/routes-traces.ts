@@ -1,5 +1,14 @@
 import * as z from "zod";
-import { flowPageAnswer, flowQuery, flowTraceAnswer, simulationAnswer, simulationBody } from "./dto-results.ts";
+import {
+  flowPageAnswer,
+  flowQuery,
+  keptFlowAnswer,
+  pathPageAnswer,
+  pathQuery,
+  simulationAnswer,
+  simulationBody,
+  traceSummariesAnswer,
+} from "./dto-results.ts";
 import { traceAnswer, traceBody } from "./dto-traces.ts";
 import { pageShape, read } from "./fields.ts";
 import { EVENT_STREAM_MEDIA, JSON_MEDIA } from "./media.ts";
@@ -38,8 +47,46 @@ export const traceRoutes = {
     tag: "flow trace",
     summary: "One flow, hop by hop",
     roles: ownRead("trace"),
-    answer: { kind: "body", media: [JSON_MEDIA], schema: flowTraceAnswer },
+    answer: { kind: "body", media: [JSON_MEDIA], schema: keptFlowAnswer },
     errors: ["NOT_FOUND", "NOT_ACCEPTABLE"],
+  }),
+  pinFlow: route({
+    method: "PUT",
+    path: "/midonet-api/traces/{id}/flows/{flowTraceId}/pin",
+    tag: "flow trace",
+    summary: "Keep a flow whatever becomes of older ones",
+    roles: ownWrite("trace"),
+    answer: { kind: "empty", status: 204 },
+    errors: ["NOT_FOUND", "CONFLICT"],
+  }),
+  unpinFlow: route({
+    method: "DELETE",
+    path: "/midonet-api/traces/{id}/flows/{flowTraceId}/pin",
+    tag: "flow trace",
+    summary: "Let a flow go when it is among the oldest",
+    roles: ownWrite("trace"),
+    answer: { kind: "empty", status: 204 },
+    errors: ["NOT_FOUND"],
+  }),
+  listPaths: route({
+    method: "GET",
+    path: "/midonet-api/traces/{id}/paths",
+    tag: "flow trace",
+    summary: "The paths that the flows took: same devices, same decisions, same end; with counts",
+    roles: ownRead("trace"),
+    query: pathQuery,
+    answer: { kind: "body", media: [JSON_MEDIA], schema: pathPageAnswer },
+    errors: ["VALIDATION", "NOT_FOUND", "NOT_ACCEPTABLE"],
+  }),
+  traceSummaries: route({
+    method: "GET",
+    path: "/midonet-api/trace_summaries",
+    tag: "flow trace",
+    summary: "How many flows each trace request has traced, and how they ended",
+    roles: ownRead("each-listed"),
+    query: z.object({ tenant_id: read.text(undefined) }),
+    answer: { kind: "body", media: [JSON_MEDIA], schema: traceSummariesAnswer },
+    errors: ["VALIDATION", "NOT_ACCEPTABLE"],
   }),
   traceEvents: route({
     method: "GET",

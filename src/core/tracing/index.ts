@@ -18,3 +18,6 @@ export * from "./render.ts";
 export * from "./render-tree.ts";
 export * from "./trace-store.ts";
 export { reached } from "./why.ts";
+export * from "./conversation.ts";
+export * from "./flow-filter.ts";
+export * from "./flow-path.ts";

@@ -1,19 +1,18 @@
 import {
   enabledFromPut,
-  type FlowPageDto,
   MAX_PAGE,
-  nextPage,
   parseLastEventId,
   traceFromBody,
   type TraceOperation,
   traceToDto,
 } from "#core/api-contract";
-import { type FlowTraceId, MidotraceError, type TraceRequestId, Violations } from "#core/base";
-import { redactFlowTrace, type Viewer } from "#core/tracing";
+import type { TraceRequestId } from "#core/base";
+import type { Viewer } from "#core/tracing";
 import { created, type Deps, EMPTY, type Handlers, ignoringMissing, json } from "../call.ts";
 import { EventStream } from "../event-stream.ts";
 import type { Seal } from "../seal.ts";
 import { simulatePacket } from "../simulate.ts";
+import { flowHandlers } from "./flows.ts";
 
 /** Trace requests, the flows they traced, and simulations. */
 export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
@@ -48,41 +47,7 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
       return EMPTY;
     },
 
-    listFlows: async ({ params, query, links, viewer }) => {
-      const { id } = await nsdb.traces.get(params.id);
-      const { limit, verdict, host } = query;
-      if (host !== undefined && !viewer.admin)
-        throw new MidotraceError("FORBIDDEN", "host: hosts are the administrator's; a tenant cannot ask by them");
-      const open = (name: "before" | "after"): string | undefined => cursorIn(deps.seal, viewer, name, query[name]);
-      const [before, after] = [open("before"), open("after")];
-      const page = await traceStore.flows(id, {
-        limit,
-        ...(before === undefined ? {} : { before }),
-        ...(after === undefined ? {} : { after }),
-        ...(verdict === undefined ? {} : { verdict }),
-        ...(host === undefined ? {} : { host }),
-      });
-      const last = page.flows.at(-1);
-      const dto: FlowPageDto = {
-        flows: page.flows.map(({ cursor, trace }) => ({
-          ...redactFlowTrace(trace, viewer),
-          cursor: cursorOut(deps.seal, viewer, cursor),
-        })),
-        more: page.more && last !== undefined,
-        next:
-          page.more && last !== undefined
-            ? nextPage(id, query, cursorOut(deps.seal, viewer, last.cursor), links)
-            : null,
-      };
-      return json(dto);
-    },
-    getFlow: async ({ params, viewer }) => {
-      const { id } = await nsdb.traces.get(params.id);
-      const trace = await traceStore.flow(params.flowTraceId as FlowTraceId);
-      if (trace === null || !trace.traceRequestIds.includes(id))
-        throw new MidotraceError("NOT_FOUND", `no flow trace ${params.flowTraceId} of trace request ${id}`);
-      return json(redactFlowTrace(trace, viewer));
-    },
+    ...flowHandlers(deps),
     traceEvents: async ({ params, header, viewer }) => {
       const { id } = await nsdb.traces.get(params.id);
       const lastEventId = lastEventIdOf(deps.seal, viewer, header("last-event-id"));
@@ -100,19 +65,6 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
     },
     simulate: async ({ body, viewer }) => json(await simulatePacket(deps, body, viewer)),
   };
-}
-
-/** Tenants get cursors sealed: they count everybody's flows. */
-const cursorOut = (seal: Seal, viewer: Viewer, cursor: string): string => (viewer.admin ? cursor : seal.seal(cursor));
-
-/** @throws MidotraceError VALIDATION */
-function cursorIn(seal: Seal, viewer: Viewer, name: string, cursor: string | undefined): string | undefined {
-  if (cursor === undefined || viewer.admin) return cursor;
-  const opened = seal.open(cursor);
-  if (opened !== null) return opened;
-  const violations = new Violations();
-  violations.add(name, "must be the cursor of an entry");
-  throw new MidotraceError("VALIDATION", `${name}: must be the cursor of an entry`, violations.list);
 }
 
 /** An id that this server did not give is one that is gone: the stream begins with a gap. */
