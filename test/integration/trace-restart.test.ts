@@ -42,6 +42,8 @@ class Mortal {
       seen: (...args) => alive().seen(...args),
       ended: (...args) => alive().ended(...args),
       forgotten: (...args) => alive().forgotten(...args),
+      begun: (...args) => alive().begun(...args),
+      reported: (...args) => alive().reported(...args),
       tend: () => alive().tend(),
       close: () => alive().close(),
     };

@@ -50,7 +50,7 @@ export class FakeNetwork implements Transport {
       url: base,
       sequence: parsed.sequence,
       cookies: parsed.segments.map((s) => (s.ok ? s.segment.cookie : -1)),
-      lost: parsed.lost,
+      lost: parsed.lost.map(({ count, why }) => ({ count, why })),
       sizeBytes: body.length,
     };
     this.requests.push(d);

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { RuleId } from "#core/base";
-import type { JournalContents, TraceJournal } from "#core/tracing";
+import type { BegunReport, JournalContents, TraceJournal } from "#core/tracing";
 import { AppendFile, replaceFile } from "./append-file.ts";
 import { JOURNAL_VERSION, type JournalRecord, type ParsedJournal, parseJournal, recordLine } from "./records.ts";
 import { JournalState } from "./state.ts";
@@ -83,6 +83,14 @@ export class FileTraceJournal implements TraceJournal {
 
   forgotten(rule: RuleId): void {
     this.write(["forgotten", rule]);
+  }
+
+  begun({ id, flowTraceId, requestIds }: BegunReport): void {
+    this.write(["begun", id, flowTraceId, requestIds]);
+  }
+
+  reported(ids: readonly string[]): void {
+    if (ids.length > 0) this.write(["reported", ids]);
   }
 
   /** Writing anew takes some milliseconds, so it is done here and not where a packet waits. */

@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import type { RuleId } from "#core/base";
+import type { FlowTraceId, RuleId, TraceRequestId } from "#core/base";
 
 /** Version of the file; the first record of each. */
 export const JOURNAL_VERSION = 1;
@@ -19,7 +19,10 @@ export type JournalRecord =
   | readonly ["held", RuleId, string]
   | readonly ["seen", RuleId, string, number]
   | readonly ["ended", RuleId, string]
-  | readonly ["forgotten", RuleId];
+  | readonly ["forgotten", RuleId]
+  /** A report is to be made: its id, flow trace and requests; and reports that are kept elsewhere. */
+  | readonly ["begun", string, FlowTraceId | null, readonly TraceRequestId[]]
+  | readonly ["reported", readonly string[]];
 
 export function recordLine(record: JournalRecord): string {
   const text = JSON.stringify(record);
@@ -65,6 +68,8 @@ type Check = (value: unknown) => boolean;
 const text: Check = (v) => typeof v === "string";
 const count: Check = (v) => Number.isSafeInteger(v) && (v as number) >= 0;
 const time: Check = (v) => Number.isFinite(v);
+const textOrNull: Check = (v) => v === null || typeof v === "string";
+const texts: Check = (v) => Array.isArray(v) && v.every(text);
 const bit: Check = (v) => v === 0 || v === 1;
 
 /** The fields behind the first, by kind. */
@@ -77,6 +82,8 @@ const FIELDS: Readonly<Record<JournalRecord[0], readonly Check[]>> = {
   seen: [text, text, time],
   ended: [text, text],
   forgotten: [text],
+  begun: [text, textOrNull, texts],
+  reported: [texts],
 };
 
 function isRecord(value: unknown): value is JournalRecord {

@@ -1,5 +1,5 @@
 import type { RuleId } from "#core/base";
-import type { JournalContents, JournaledFlow } from "#core/tracing";
+import type { BegunReport, JournalContents, JournaledFlow } from "#core/tracing";
 import { JOURNAL_VERSION, type JournalRecord, recordLine } from "./records.ts";
 
 interface Flow {
@@ -17,6 +17,8 @@ export class JournalState {
   private readonly counts = new Map<RuleId, number>();
   /** The flow that was traced first comes first. */
   private readonly flows = new Map<string, Flow>();
+  /** Reports that are not known to be kept elsewhere. */
+  private readonly begun = new Map<string, BegunReport>();
   /** Flows that were left out because there were too many: a later run may trace them again, within the limit. */
   crowdedOut = 0;
 
@@ -53,11 +55,28 @@ export class JournalState {
         this.counts.delete(record[1]);
         for (const [name, flow] of this.flows) if (flow.rule === record[1]) this.flows.delete(name);
         return;
+      case "begun": {
+        const [, id, flowTraceId, requestIds] = record;
+        const before = this.begun.get(id);
+        this.begun.set(id, {
+          id,
+          flowTraceId: flowTraceId ?? before?.flowTraceId ?? null,
+          requestIds: [...new Set([...(before?.requestIds ?? []), ...requestIds])],
+        });
+        return;
+      }
+      case "reported":
+        for (const id of record[1]) this.begun.delete(id);
+        return;
     }
   }
 
   contents(): JournalContents {
-    return { counts: new Map(this.counts), flows: [...this.flows.values()].map((f): JournaledFlow => ({ ...f })) };
+    return {
+      counts: new Map(this.counts),
+      flows: [...this.flows.values()].map((f): JournaledFlow => ({ ...f })),
+      unreported: [...this.begun.values()],
+    };
   }
 
   /** The shortest file that amounts to the same. */
@@ -65,6 +84,8 @@ export class JournalState {
     const lines = [recordLine(["version", JOURNAL_VERSION])];
     for (const [rule, count] of this.counts) lines.push(recordLine(["count", rule, count]));
     for (const f of this.flows.values()) lines.push(recordLine(["flow", f.rule, f.key, f.lastSeenMs, f.held ? 1 : 0]));
+    for (const { id, flowTraceId, requestIds } of this.begun.values())
+      lines.push(recordLine(["begun", id, flowTraceId, requestIds]));
     return lines.join("");
   }
 

@@ -19,6 +19,10 @@ export interface SinkLimits {
   readonly answerMs: number;
   /** A collector that is not in the store any more is delivered to for so long, ms: it may only have lost its session. */
   readonly forgetMs: number;
+  /** Text of segments that the spool has too and memory keeps nevertheless, bytes. */
+  readonly memoryBytes: number;
+  /** Longest time without a delivery: then one says that the host is there, ms. */
+  readonly heartbeatMs: number;
   /** At the end, for what still waits, ms. */
   readonly stopMs: number;
 }
@@ -34,5 +38,7 @@ export const SINK_LIMITS: SinkLimits = {
   maxBackoffMs: 10_000,
   answerMs: 10_000,
   forgetMs: 120_000,
+  memoryBytes: 8 * 1024 * 1024,
+  heartbeatMs: 10_000,
   stopMs: 2_000,
 };

@@ -1,87 +1,66 @@
+import { TRACE_STATE_TTL_MS } from "#core/tracing";
 import type { SinkLimits } from "./limits.ts";
+import type { Parcel } from "./parcel.ts";
 
-/** A segment on its way: made into text once, for all collectors. */
-export interface Parcel {
-  /** In the order in which segments came. */
-  readonly serial: number;
-  readonly json: string;
-  readonly sizeBytes: number;
-  /** Some collector has it. */
-  delivered: boolean;
-}
-
-export interface Loss {
-  readonly count: number;
-  readonly why: string;
-}
-
-/** Reasons that are told apart; what comes beyond is one. */
-const MAX_REASONS = 20;
-const OTHER = "other reasons";
-const MAX_WHY = 500;
-
-/** Segments that will never come, by reason, until somebody has been told. */
-export class Tally {
-  private readonly counts = new Map<string, number>();
-
-  get empty(): boolean {
-    return this.counts.size === 0;
-  }
-
-  add(count: number, why: string): void {
-    const said = why.slice(0, MAX_WHY);
-    const reason = this.counts.has(said) || this.counts.size < MAX_REASONS ? said : OTHER;
-    this.counts.set(reason, (this.counts.get(reason) ?? 0) + count);
-  }
-
-  take(): Loss[] {
-    const losses = [...this.counts].map(([why, count]) => ({ count, why }));
-    this.counts.clear();
-    return losses;
-  }
-}
+/** Oldest parcels among which one of a complete flow is looked for when one has to go. */
+const LOOKED_AT = 64;
 
 /** What waits, oldest first, bounded in number and bytes. */
 export class ParcelQueue {
-  readonly lost = new Tally();
   private readonly limits: Pick<SinkLimits, "queueSegments" | "queueBytes">;
-  private readonly overflow: string;
-  private items: Parcel[] = [];
-  /** Items before this place are gone. */
-  private head = 0;
+  /** Taken and put back: older than all others. */
+  private returned: Parcel[] = [];
+  private readonly items = new Map<number, Parcel>();
+  /** Of each flow, the serials that stand in `items`. */
+  private readonly flows = new Map<string, Set<number>>();
   private sizeBytes = 0;
+  private losses = 0;
 
-  /** @param overflow the reason that is told of what had to go. */
-  constructor(limits: Pick<SinkLimits, "queueSegments" | "queueBytes">, overflow: string) {
+  constructor(limits: Pick<SinkLimits, "queueSegments" | "queueBytes">) {
     this.limits = limits;
-    this.overflow = overflow;
   }
 
   get size(): number {
-    return this.items.length - this.head;
+    return this.returned.length + this.items.size;
   }
 
-  /** @param besides parcels that count too, though they do not stand here. @returns how many had to go. */
-  push(parcel: Parcel, besides = 0): number {
-    this.items.push(parcel);
-    this.sizeBytes += parcel.sizeBytes;
+  /** Without the losses. */
+  get segments(): number {
+    return this.size - this.losses;
+  }
+
+  /** Something can be taken. */
+  get ready(): boolean {
+    return this.first()?.ready === true;
+  }
+
+  /**
+   * @param besides parcels that count too, though they do not stand here.
+   * @returns those that had to go: whole flows, those first that nothing more is to be expected of.
+   */
+  push(parcel: Parcel, nowMs: number, besides = 0): Parcel[] {
+    this.items.set(parcel.serial, parcel);
+    this.account(parcel, 1);
+    const gone: Parcel[] = [];
     const { queueSegments, queueBytes } = this.limits;
-    let dropped = 0;
-    while (this.size > 1 && (this.size + besides > queueSegments || this.sizeBytes > queueBytes)) {
-      this.shift();
-      dropped++;
+    while (this.size > 1 && (this.segments + besides > queueSegments || this.sizeBytes > queueBytes)) {
+      const victim = this.victim(nowMs);
+      if (victim === null) break;
+      for (const one of this.flowOf(victim)) {
+        this.remove(one);
+        gone.push(one);
+      }
     }
-    if (dropped > 0) this.lost.add(dropped, this.overflow);
-    return dropped;
+    return gone;
   }
 
-  /** The oldest, at least one if there is one, and as many more as fit. */
+  /** The oldest, at least one if there is one that is ready, and as many more as fit. */
   take(maxCount: number, maxBytes: number): Parcel[] {
     const taken: Parcel[] = [];
     let bytes = 0;
-    for (let next = this.items[this.head]; next !== undefined; next = this.items[this.head]) {
+    for (let next = this.first(); next?.ready === true; next = this.first()) {
       if (taken.length >= maxCount || (taken.length > 0 && bytes + next.sizeBytes > maxBytes)) break;
-      this.shift();
+      this.remove(next);
       taken.push(next);
       bytes += next.sizeBytes;
     }
@@ -90,30 +69,66 @@ export class ParcelQueue {
 
   /** Takes parcels back that were taken. */
   putBack(parcels: readonly Parcel[]): void {
-    this.items = [...parcels, ...this.all()];
-    this.head = 0;
-    for (const parcel of parcels) this.sizeBytes += parcel.sizeBytes;
+    this.returned = [...parcels, ...this.returned];
+    for (const parcel of parcels) this.account(parcel, 1);
+  }
+
+  /** A parcel that grew. */
+  resized(parcel: Parcel, byBytes: number): void {
+    if (this.items.has(parcel.serial)) this.sizeBytes += byBytes;
   }
 
   all(): readonly Parcel[] {
-    return this.items.slice(this.head);
+    return [...this.returned, ...this.items.values()];
   }
 
   clear(): void {
-    this.items = [];
-    this.head = 0;
-    this.sizeBytes = 0;
+    for (const parcel of this.all()) this.remove(parcel);
   }
 
-  private shift(): void {
-    const parcel = this.items[this.head];
-    if (parcel === undefined) return;
-    this.sizeBytes -= parcel.sizeBytes;
-    this.head++;
-    // Cut in one go, so that each parcel pays for its share only.
-    if (this.head > 1_000 && this.head * 2 > this.items.length) {
-      this.items = this.items.slice(this.head);
-      this.head = 0;
+  private first(): Parcel | undefined {
+    const [returned] = this.returned;
+    if (returned !== undefined) return returned;
+    for (const parcel of this.items.values()) return parcel;
+    return undefined;
+  }
+
+  /** Of the oldest flow that is complete, else of the oldest at all. A loss only when there is nothing else. */
+  private victim(nowMs: number): Parcel | null {
+    const returned = this.returned.find((p) => p.kind === "segment");
+    if (returned !== undefined) return returned;
+    let oldest: Parcel | null = null;
+    let looked = 0;
+    for (const parcel of this.items.values()) {
+      if (parcel.kind === "loss") continue;
+      oldest ??= parcel;
+      if (this.flowOf(parcel).every((p) => nowMs - p.atMs >= TRACE_STATE_TTL_MS)) return parcel;
+      if (++looked >= LOOKED_AT) break;
     }
+    return oldest;
+  }
+
+  private flowOf(parcel: Parcel): Parcel[] {
+    const serials = this.items.has(parcel.serial) ? this.flows.get(parcel.flowTraceId ?? "") : undefined;
+    if (serials === undefined) return [parcel];
+    return [...serials].flatMap((serial) => this.items.get(serial) ?? []);
+  }
+
+  private remove(parcel: Parcel): void {
+    if (this.items.delete(parcel.serial)) {
+      const flow = parcel.flowTraceId ?? "";
+      const serials = this.flows.get(flow);
+      if (serials?.delete(parcel.serial) === true && serials.size === 0) this.flows.delete(flow);
+    } else this.returned = this.returned.filter((p) => p !== parcel);
+    this.account(parcel, -1);
+  }
+
+  private account(parcel: Parcel, sign: 1 | -1): void {
+    this.sizeBytes += sign * parcel.sizeBytes;
+    if (parcel.kind === "loss") this.losses += sign;
+    if (sign < 0 || parcel.flowTraceId === null || !this.items.has(parcel.serial)) return;
+    const serials = this.flows.get(parcel.flowTraceId);
+    if (serials === undefined) this.flows.set(parcel.flowTraceId, new Set([parcel.serial]));
+    else serials.add(parcel.serial);
   }
 }

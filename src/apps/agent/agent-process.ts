@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { join } from "node:path";
 import { OvsDatapath, OvsSwitchConfig } from "#adapters/datapath-ovs";
 import { JsonLinesLog, RotatedFile, StreamOutput } from "#adapters/event-log";
 import { prometheusPage } from "#adapters/metrics-prometheus";
@@ -13,7 +14,14 @@ import {
   systemScheduler,
 } from "#adapters/platform";
 import { FileTraceJournal } from "#adapters/trace-journal-file";
-import { type CollectorCredentials, HttpTraceSink, HttpTransport, traceSinkMetrics } from "#adapters/trace-sink-http";
+import { FileTraceSpool } from "#adapters/trace-spool-file";
+import {
+  type CollectorCredentials,
+  HttpTraceSink,
+  type HttpTraceSinkOptions,
+  HttpTransport,
+  traceSinkMetrics,
+} from "#adapters/trace-sink-http";
 import { parseListen, usage } from "#apps/cli/options";
 import { type HostId, type Lifecycle, type MetricsPage, MidotraceError } from "#core/base";
 import { type GuardedStore, guardIdentity, MeasuredStore, Nsdb, NsdbUnavailable } from "#core/nsdb";
@@ -35,6 +43,7 @@ export class AgentProcess implements Lifecycle {
   readonly hostId: HostId;
   readonly log: ProcessLog;
   private readonly options: AgentOptionValues;
+  private readonly journal: FileTraceJournal;
   private readonly hostName: string;
   private readonly state: StateDirectory;
   private readonly store: GuardedStore;
@@ -61,6 +70,7 @@ export class AgentProcess implements Lifecycle {
     this.tunnelIp = tunnelAddress(options["tunnel-ip"]);
     this.state = new StateDirectory(options["state-dir"], "--state-dir");
     this.hostId = hostIdOf(this.state, options["host-id"], () => systemRandom.uuid());
+    this.journal = new FileTraceJournal({ directory: this.state.path, log: this.log });
     this.hostName = options["host-name"] ?? hostname();
     const opened = openStore(url, {
       leaveSession: true,
@@ -117,6 +127,8 @@ export class AgentProcess implements Lifecycle {
       datapath: this.options.datapath as "auto" | "system" | "netdev",
     });
     this.datapath = new OvsDatapath({ ...parts, config: this.config });
+    // Before the sinks: what the spool has must be crossed out before it is delivered.
+    this.journal.open();
     const sink = await this.openSinks();
     if (this.stopping) return this.stopSinks();
     const agent = new Agent({
@@ -131,7 +143,7 @@ export class AgentProcess implements Lifecycle {
         perHost: Number(this.options["trace-events"]),
         perRequest: Number(this.options["trace-events-per-request"]),
       },
-      journal: new FileTraceJournal({ directory: this.state.path, log: this.log }),
+      journal: this.journal,
     });
     this.agent = agent;
     await agent.start();
@@ -172,6 +184,8 @@ export class AgentProcess implements Lifecycle {
       this.sinks.push(new JsonLinesLog({ output, clock: systemClock, format }));
     }
     this.httpSink = new HttpTraceSink({
+      ...this.spool(),
+      kept: (ids) => this.journal.reported(ids),
       store: this.store,
       hostId: this.hostId,
       clock: systemClock,
@@ -183,6 +197,16 @@ export class AgentProcess implements Lifecycle {
     this.sinks.push(this.httpSink);
     for (const sink of this.sinks) await sink.start();
     return sinkToAll(this.sinks);
+  }
+
+  /** What waits on the disk for the collectors; nothing does when its size is 0. */
+  private spool(): Pick<HttpTraceSinkOptions, "spool" | "limits"> {
+    const queueBytes = Number(this.options["spool-mib"]) * 1024 * 1024;
+    if (queueBytes === 0) return {};
+    const directory = join(this.state.path, "trace-spool");
+    // Twice as much on the disk: files go as a whole.
+    const spool = new FileTraceSpool({ directory, maxBytes: 2 * queueBytes, log: this.log });
+    return { spool, limits: { queueBytes, queueSegments: Number(this.options["spool-segments"]) } };
   }
 
   /**

@@ -28,7 +28,7 @@ import { LearnedTables } from "./learned-tables.ts";
 import { Peers } from "./peers.ts";
 import { flowsThatCouldMatch } from "./revalidation.ts";
 import { Refresher } from "./refresher.ts";
-import type { Reporter } from "./segments.ts";
+import { type Reporter, reportId } from "./segments.ts";
 import { readBindings, readPeers, SharedLearned } from "./shared-state.ts";
 import { TopologyCache, type TopologyListener } from "./topology-cache.ts";
 import { AgentTraceGate } from "./trace-gate.ts";
@@ -142,12 +142,11 @@ export class Agent implements Lifecycle {
     this.topology = new TopologyCache(store, scheduler, isUp, topologyListener, clock);
     this.journal = o.journal ?? NO_JOURNAL;
     const exhausted = (trace: ArmedTrace): void => this.topology.exhaust(trace.deviceId, trace.ruleId);
-    const onlyCounted = (trace: ArmedTrace): void => {
+    const onlyCounted = (trace: ArmedTrace, report: string | null): void => {
       this.count.tracedOnlyCounted++;
-      this.output.onlyCounted([trace.requestId], []);
+      this.output.onlyCounted([trace.requestId], [], report === null ? [] : [report]);
     };
     this.budget = new EventBudget(clock, o.budget);
-    this.gate = new AgentTraceGate(clock, random, { exhausted, onlyCounted }, this.journal, undefined, this.budget);
     this.output = new TraceOutput(o.sink, scheduler, o.hostId);
     const who: Reporter = {
       hostId: o.hostId,
@@ -156,6 +155,10 @@ export class Agent implements Lifecycle {
       captureBytes: o.captureBytes ?? 0,
       storeAway: () => this.storeAway,
     };
+    // Where nothing outlives the process, nobody asks what did not.
+    const asked = o.sink.holds === undefined ? {} : { reportId: (cookie: number) => reportId(who, cookie) };
+    const listener = { exhausted, onlyCounted };
+    this.gate = new AgentTraceGate(clock, random, listener, this.journal, { budget: this.budget, ...asked });
     const nextCookie = (): number => ++this.cookie;
     const view = {
       portByKey: (key: number) => this.portByKey(key),
@@ -174,6 +177,9 @@ export class Agent implements Lifecycle {
       who,
       counters,
       nextCookie,
+      begun: (id) => {
+        if (o.sink.holds !== undefined) this.journal.begun({ id, flowTraceId: null, requestIds: [] });
+      },
     });
     this.arp = new ArpBroker(scheduler, (packet) => this.workflow.generated(packet, 1));
     const { egress, arp } = this;
@@ -228,7 +234,7 @@ export class Agent implements Lifecycle {
     await this.settled();
     if (!this.running) return;
     this.starting = "the switch";
-    this.gate.restore();
+    this.output.missing(this.gate.restore());
     datapath.listen(this.listener());
     await datapath.start();
     if (!this.running) return;
@@ -263,6 +269,7 @@ export class Agent implements Lifecycle {
     this.sweepTimer?.cancel();
     await this.o.datapath.stop();
     this.output.flush();
+    await this.o.sink.settled?.();
     this.journal.close();
     this.o.log("info", "agent stopped", { hostId: this.o.hostId });
   }

@@ -31,7 +31,7 @@ import type { AgentCounters } from "./counters.ts";
 import type { EventBudget } from "./event-budget.ts";
 import { type FlowRegistry, LIFETIME } from "./flow-registry.ts";
 import type { Peers } from "./peers.ts";
-import { packetBytes, type Reporter, stateOf } from "./segments.ts";
+import { packetBytes, type Reporter, reportId, stateOf } from "./segments.ts";
 import type { TraceOutput } from "./trace-output.ts";
 
 /** What the egress side must know of this host. */
@@ -67,6 +67,7 @@ export class Egress {
   private readonly who: Reporter;
   private readonly counters: AgentCounters;
   private readonly nextCookie: () => number;
+  private readonly begun: (reportId: string) => void;
   private readonly table = new TraceTable<Arrived>();
   private expiry: Cancel | null = null;
   private stopped = false;
@@ -83,6 +84,8 @@ export class Egress {
     who: Reporter;
     counters: AgentCounters;
     nextCookie: () => number;
+    /** A traced packet came, and will be reported under this id. */
+    begun: (reportId: string) => void;
   }) {
     this.clock = o.clock;
     this.scheduler = o.scheduler;
@@ -95,9 +98,12 @@ export class Egress {
     this.who = o.who;
     this.counters = o.counters;
     this.nextCookie = o.nextCookie;
+    this.begun = o.begun;
   }
 
+  /** Who still waits for state waits no longer. */
   stop(): void {
+    if (!this.stopped) this.release(this.table.expire(Number.POSITIVE_INFINITY));
     this.stopped = true;
     this.expiry?.cancel();
     this.expiry = null;
@@ -123,6 +129,8 @@ export class Egress {
    */
   traced(packet: PacketIn): void {
     this.counters.tracedArrivals++;
+    const cookie = this.nextCookie();
+    this.begun(reportId(this.who, cookie));
     const key = withoutTraceBit(packet.tunnelKey);
     const port = this.view.portByKey(key);
     const ofport = port === null ? null : this.view.ofportOf(port.id);
@@ -134,7 +142,7 @@ export class Egress {
       header,
       tunnelSrc: packet.tunnelSrc,
       wireKey: packet.tunnelKey,
-      cookie: this.nextCookie(),
+      cookie,
       atMs: this.clock.nowMs(),
       ofport,
       port,
@@ -216,7 +224,7 @@ export class Egress {
     const detail = this.detailFor(requestIds);
     if (detail === "count") {
       this.counters.tracedOnlyCounted++;
-      this.output.onlyCounted(requestIds, match === null ? [] : [match.flowTraceId]);
+      this.output.onlyCounted(requestIds, match === null ? [] : [match.flowTraceId], [reportId(this.who, a.cookie)]);
       return;
     }
     const segment = this.segment(a, match, state, detail);
@@ -286,7 +294,7 @@ export class Egress {
       this.counters.stepsOmitted += recorder.omitted;
     }
     return {
-      segmentId: `${this.who.hostId}/${this.who.bootId}/${a.cookie}`,
+      segmentId: reportId(this.who, a.cookie),
       flowTraceId: match === null ? null : match.flowTraceId,
       requestIds: match === null ? [] : [...match.requestIds],
       hostId: this.who.hostId,

@@ -59,6 +59,23 @@ export const AGENT_OPTIONS = {
     default: "127.0.0.1:8182",
     description: "where /healthz, /readyz and /metrics answer; port 0 takes any free one",
   },
+  "spool-mib": {
+    kind: "integer",
+    placeholder: "MIB",
+    default: 64n,
+    min: 0n,
+    max: 65_536n,
+    description:
+      "trace reports that no collector took yet, in the state directory: most MiB of them (on the disk up to twice as much); 0 keeps them in memory only, and loses them with the process",
+  },
+  "spool-segments": {
+    kind: "integer",
+    placeholder: "N",
+    default: 50_000n,
+    min: 1n,
+    max: 10_000_000n,
+    description: "and most reports; the oldest flow goes first, and is counted",
+  },
   "trace-events": {
     kind: "integer",
     placeholder: "N",

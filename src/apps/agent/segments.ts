@@ -26,6 +26,10 @@ export interface Reporter {
   readonly storeAway: () => boolean;
 }
 
+/** Unique: the segment's id, and what a loss of it is noted under. */
+export const reportId = ({ hostId, bootId }: Pick<Reporter, "hostId" | "bootId">, cookie: number): string =>
+  `${hostId}/${bootId}/${cookie}`;
+
 /** The beginning of a traced packet, as the segment keeps it. */
 export function packetBytes(frame: Uint8Array, { captureBytes }: Pick<Reporter, "captureBytes">): PacketBytes {
   const kept = frame.subarray(0, captureBytes === 0 ? headerBytes(frame) : captureBytes);
@@ -138,7 +142,7 @@ export function ingressSegment(
     token: s.token,
   }));
   return {
-    segmentId: `${who.hostId}/${who.bootId}/${job.cookie}`,
+    segmentId: reportId(who, job.cookie),
     flowTraceId: ctx.trace.flowTraceId,
     requestIds: [...ctx.trace.requestIds],
     hostId: who.hostId,

@@ -2,7 +2,15 @@ import type { Clock, FlowTraceId, Random, RuleId } from "#core/base";
 import { type FlowMatch, FRAGMENT } from "#core/flows";
 import type { GateDecision, PacketContext, TraceGate } from "#core/simulation";
 import type { ArmedTrace } from "#core/topology";
-import { fuller, NO_JOURNAL, Recorder, TraceContext, type TraceJournal, traceKeyOf } from "#core/tracing";
+import {
+  type BegunReport,
+  fuller,
+  NO_JOURNAL,
+  Recorder,
+  TraceContext,
+  type TraceJournal,
+  traceKeyOf,
+} from "#core/tracing";
 import { EventBudget } from "./event-budget.ts";
 
 /** Without an installed entry a flow lives this long after its last packet. */
@@ -29,11 +37,19 @@ export interface TracedFlow {
   journaled: "held" | number;
 }
 
+export interface TraceGateOptions {
+  /** Traced flows that are remembered: beyond, the one traced first is forgotten. */
+  readonly maxFlows?: number;
+  readonly budget?: EventBudget;
+  /** The id under which a packet will be reported, by its cookie; absent: nobody asks after reports that never came. */
+  readonly reportId?: (cookie: number) => string;
+}
+
 export interface TraceGateListener {
   /** The limit of this enabling is used up. */
   exhausted(trace: ArmedTrace): void;
   /** The event budget is used up: the flow counts, and nothing of it is recorded. */
-  onlyCounted(trace: ArmedTrace): void;
+  onlyCounted(trace: ArmedTrace, reportId: string | null): void;
 }
 
 /**
@@ -47,6 +63,7 @@ export class AgentTraceGate implements TraceGate {
   private readonly listener: TraceGateListener;
   private readonly journal: TraceJournal;
   private readonly budget: EventBudget;
+  private readonly reportId: TraceGateOptions["reportId"] | null;
   private readonly used = new Map<RuleId, number>();
   private readonly retired = new Map<RuleId, number>();
   private readonly flows = new Map<string, TracedFlow>();
@@ -60,10 +77,10 @@ export class AgentTraceGate implements TraceGate {
     random: Random,
     listener: TraceGateListener,
     journal: TraceJournal = NO_JOURNAL,
-    maxFlows = MAX_FLOWS,
-    budget = new EventBudget(clock),
+    { maxFlows = MAX_FLOWS, budget = new EventBudget(clock), reportId }: TraceGateOptions = {},
   ) {
     this.budget = budget;
+    this.reportId = reportId ?? null;
     this.maxFlows = maxFlows;
     this.clock = clock;
     this.random = random;
@@ -73,10 +90,10 @@ export class AgentTraceGate implements TraceGate {
 
   /**
    * Takes over from the run before: its counts, and the flows that lived when it ended. Those have time until
-   * `FLOW_MEMORY_MS` from now to show that they still do. Before the first packet.
+   * `FLOW_MEMORY_MS` from now to show that they still do. Before the first packet. Returns what it did not report.
    */
-  restore(): void {
-    const { counts, flows } = this.journal.open();
+  restore(): readonly BegunReport[] {
+    const { counts, flows, unreported } = this.journal.open();
     const now = this.clock.monotonicMs();
     for (const [rule, count] of counts) {
       this.used.set(rule, count);
@@ -95,6 +112,7 @@ export class AgentTraceGate implements TraceGate {
       if (lived) this.flows.set(nameOf(rule, key), flow);
       else this.journal.ended(rule, key);
     }
+    return unreported;
   }
 
   usedOf(rule: RuleId): number {
@@ -126,13 +144,19 @@ export class AgentTraceGate implements TraceGate {
     this.journal.counted(flow.rule, used + 1, key, atMs);
     this.current.push(flow);
     const detail = this.budget.detailFor(trace.requestId);
+    const requestIds = [trace.requestId];
+    const reportId = this.reportId?.(ctx.cookie) ?? null;
     if (detail === "count") {
-      this.listener.onlyCounted(trace);
+      const id = reportId === null ? null : `${reportId}#${trace.ruleId}`;
+      if (id !== null) this.journal.begun({ id, flowTraceId: null, requestIds });
+      this.listener.onlyCounted(trace, id);
       return "known";
     }
     ctx.trace ??= new TraceContext(this.random.uuid() as FlowTraceId, new Recorder(atMs, detail));
     ctx.trace.recorder.detail = fuller(ctx.trace.recorder.detail, detail);
     ctx.trace.requestIds.push(trace.requestId);
+    const { flowTraceId } = ctx.trace;
+    if (reportId !== null) this.journal.begun({ id: reportId, flowTraceId, requestIds });
     return "trace";
   }
 

@@ -1,5 +1,6 @@
 import type { Cancel, FlowTraceId, Scheduler, TraceRequestId } from "#core/base";
 import {
+  type BegunReport,
   countLoss,
   type LossAbout,
   type LossCounts,
@@ -16,6 +17,7 @@ const AT_ONCE = 50;
 const LOSS_PAUSE_MS = 100;
 
 const FULL = "the agent's queue of trace segments was full";
+const KILLED = "the agent ended before it could keep its reports";
 const ONLY_COUNTED = "the event budget was used up: flows were only counted";
 
 /**
@@ -49,13 +51,27 @@ export class TraceOutput {
       return;
     }
     this.lost++;
-    const flowTraceIds = segment.flowTraceId === null ? [] : [segment.flowTraceId];
-    this.loss(1, FULL, { cause: "queue-full", requestIds: segment.requestIds, flowTraceIds });
+    const { flowTraceId, requestIds, segmentId } = segment;
+    const flowTraceIds = flowTraceId === null ? [] : [flowTraceId];
+    this.loss(1, FULL, { cause: "queue-full", requestIds, flowTraceIds, reports: [segmentId] });
   }
 
   /** A flow, or this host's part of one, that is not recorded because the budget is used up. */
-  onlyCounted(requestIds: readonly TraceRequestId[], flowTraceIds: readonly FlowTraceId[]): void {
-    this.loss(1, ONLY_COUNTED, { cause: "budget", requestIds, flowTraceIds });
+  onlyCounted(
+    requestIds: readonly TraceRequestId[],
+    flowTraceIds: readonly FlowTraceId[],
+    reports: readonly string[],
+  ): void {
+    this.loss(1, ONLY_COUNTED, { cause: "budget", requestIds, flowTraceIds, reports });
+  }
+
+  /** What an earlier run was to report and did not; what the sink has of it is there all the same. */
+  missing(reports: readonly BegunReport[]): void {
+    for (const { id, flowTraceId, requestIds } of reports) {
+      if (this.sink.holds?.(id) === true) continue;
+      const flowTraceIds = flowTraceId === null ? [] : [flowTraceId];
+      this.loss(1, KILLED, { cause: "killed", requestIds, flowTraceIds, reports: [id] });
+    }
   }
 
   loss(count: number, why: string, about: LossAbout): void {

@@ -1,7 +1,13 @@
 import type { FlowTraceId, TraceRequestId, Violation } from "#core/base";
 import { base64Decode, isUuid } from "#core/base";
 import {
+  type AgentStatus,
+  countLoss,
   type ExpectedEgress,
+  LOSS_CAUSES,
+  type LossCause,
+  type LossCounts,
+  MAX_LOSS_IDS,
   MAX_STEPS,
   type PacketBytes,
   TRACE_DETAILS,
@@ -94,6 +100,37 @@ export function pathText(path: readonly PropertyKey[]): string {
   return path.map((p, i) => (typeof p === "number" ? `[${p}]` : `${i === 0 ? "" : "."}${String(p)}`)).join("");
 }
 
+/** Agents of older versions say only how many and why. */
+const loss = z.object({
+  count: z.int().min(1),
+  why: z.string().min(1).max(1_000),
+  id: z.string().min(1).max(200).exactOptional(),
+  /** One that a newer agent knows and this server does not is `other`. */
+  cause: z.enum(keysOf(LOSS_CAUSES)).catch("other"),
+  requestIds: z
+    .array(uuid.transform((id) => id as TraceRequestId))
+    .max(1_000)
+    .default([]),
+  flowTraceIds: z
+    .array(uuid.transform((id) => id as FlowTraceId))
+    .max(MAX_LOSS_IDS)
+    .default([]),
+});
+
+const agentStatus = z.object({
+  tracesArmed: count,
+  budget: z.object({ level: z.enum(keysOf(TRACE_DETAILS)), eventsPerSecond: count.nullable() }),
+  spool: z.object({ segments: count, bytes: count }).nullable(),
+  lost: z.record(z.string().max(100), count).transform(knownCauses),
+}) satisfies z.ZodType<AgentStatus>;
+
+function knownCauses(counts: Readonly<Record<string, number>>): LossCounts {
+  const known: LossCounts = {};
+  for (const [cause, n] of Object.entries(counts))
+    countLoss(known, cause in LOSS_CAUSES ? (cause as LossCause) : "other", n);
+  return known;
+}
+
 /** A delivery of an agent. Sent again (with the same sequence) until it is answered. */
 export const segmentsBody = z.object({
   hostId: uuid,
@@ -110,7 +147,13 @@ export const segmentsBody = z.object({
     )
     .max(MAX_SEGMENTS),
   /** Segments that will never come. */
-  lost: z.array(z.object({ count: z.int().min(1), why: z.string().min(1).max(1_000) })).max(100),
+  lost: z.array(loss).max(MAX_SEGMENTS),
+  /** By the agent's clock, when this attempt was sent; and the shortest time an answer has taken it. */
+  sentAtMs: timeMs.exactOptional(),
+  roundTripMs: z.number().min(0).exactOptional(),
+  /** Segments that the agent has for this collector besides these. */
+  waiting: count.exactOptional(),
+  status: agentStatus.exactOptional(),
 });
 
 const refusal = z.object({

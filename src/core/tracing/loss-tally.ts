@@ -9,6 +9,7 @@ interface Row {
   readonly why: string;
   readonly requestIds: Set<LossAbout["requestIds"][number]>;
   readonly flowTraceIds: Set<LossAbout["flowTraceIds"][number]>;
+  readonly reports: string[];
   count: number;
 }
 
@@ -28,16 +29,18 @@ export class LossTally {
     row.count += count;
     for (const id of requestIds) if (row.requestIds.size < MAX_LOSS_IDS) row.requestIds.add(id);
     for (const id of about?.flowTraceIds ?? []) if (row.flowTraceIds.size < MAX_LOSS_IDS) row.flowTraceIds.add(id);
+    row.reports.push(...(about?.reports ?? []));
   }
 
   take(): Loss[] {
     const losses = [...this.rows.values()].map(
-      ({ count, why, cause, requestIds, flowTraceIds }): Loss => ({
+      ({ count, why, cause, requestIds, flowTraceIds, reports }): Loss => ({
         count,
         why,
         cause,
         requestIds: [...requestIds],
         flowTraceIds: [...flowTraceIds],
+        reports,
       }),
     );
     this.rows.clear();
@@ -49,7 +52,7 @@ export class LossTally {
     if (known !== undefined) return known;
     if (this.rows.size >= MAX_ROWS - 1 && key !== "other")
       return this.row("other", { cause: "other", why: "other reasons" });
-    const row: Row = { ...of, requestIds: new Set(), flowTraceIds: new Set(), count: 0 };
+    const row: Row = { ...of, requestIds: new Set(), flowTraceIds: new Set(), reports: [], count: 0 };
     this.rows.set(key, row);
     return row;
   }

@@ -26,6 +26,8 @@ export interface LossAbout {
   readonly requestIds: readonly TraceRequestId[];
   /** Flow traces whose part is lost, as far as is known. */
   readonly flowTraceIds: readonly FlowTraceId[];
+  /** Ids of the reports, within the host only: who notes what has not been reported may cross them out. */
+  readonly reports?: readonly string[];
 }
 
 /** A loss with its number of reports: one report is one host's part of one flow. */

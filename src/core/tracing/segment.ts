@@ -65,16 +65,27 @@ export interface TraceSink {
   segment(segment: TraceSegment): void;
   /** Segments that were lost before they reached the sink, since the last call. Without `about`: of cause `other`. */
   lost(hostId: string, count: number, because: string, about?: LossAbout): void;
+  /**
+   * A sink whose reports outlive the process says which it has from the runs before (by segment id, or as `reports` of a
+   * loss), and when all that it was given is kept. Absent: nothing outlives it.
+   */
+  holds?(id: string): boolean;
+  settled?(): Promise<void>;
 }
 
 /** One sink that hands everything on to several. */
 export function sinkToAll(sinks: readonly TraceSink[]): TraceSink {
+  const keepers = sinks.filter((s) => s.holds !== undefined);
   return {
     segment: (segment) => {
       for (const sink of sinks) sink.segment(segment);
     },
     lost: (hostId, count, because, about) => {
       for (const sink of sinks) sink.lost(hostId, count, because, about);
+    },
+    ...(keepers.length === 0 ? {} : { holds: (id: string) => keepers.some((s) => s.holds?.(id) === true) }),
+    settled: async () => {
+      for (const sink of sinks) await sink.settled?.();
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { RuleId } from "#core/base";
+import type { FlowTraceId, RuleId, TraceRequestId } from "#core/base";
 
 /** A flow that was traced under one enabling and had not ended, as far as the journal says. */
 export interface JournaledFlow {
@@ -11,11 +11,20 @@ export interface JournaledFlow {
   readonly held: boolean;
 }
 
+/** A report that was to be made: what it was about, as far as that was known then. */
+export interface BegunReport {
+  readonly id: string;
+  readonly flowTraceId: FlowTraceId | null;
+  readonly requestIds: readonly TraceRequestId[];
+}
+
 /** What earlier runs have left. */
 export interface JournalContents {
   /** Flows that each enabling (one rule id is one enabling) has traced on this host. */
   readonly counts: ReadonlyMap<RuleId, number>;
   readonly flows: readonly JournaledFlow[];
+  /** Reports that were begun, and are not known to be kept anywhere. */
+  readonly unreported: readonly BegunReport[];
 }
 
 /**
@@ -39,6 +48,10 @@ export interface TraceJournal {
   ended(rule: RuleId, key: string): void;
   /** The enabling is over, and all its flows. */
   forgotten(rule: RuleId): void;
+  /** A report is to be made. To be called before the packet is sent, again for each further request of the packet. */
+  begun(report: BegunReport): void;
+  /** Reports that are kept where they outlive this process, or losses that stand for them. */
+  reported(ids: readonly string[]): void;
   /** Does what can wait; to be called every few seconds. */
   tend(): void;
   close(): void;
@@ -47,12 +60,14 @@ export interface TraceJournal {
 /** Remembers nothing: for hosts that end with their process. */
 export const NO_JOURNAL: TraceJournal = {
   unwritten: 0,
-  open: () => ({ counts: new Map(), flows: [] }),
+  open: () => ({ counts: new Map(), flows: [], unreported: [] }),
   counted: () => undefined,
   held: () => undefined,
   seen: () => undefined,
   ended: () => undefined,
   forgotten: () => undefined,
+  begun: () => undefined,
+  reported: () => undefined,
   tend: () => undefined,
   close: () => undefined,
 };

@@ -22,7 +22,7 @@ test("flows that are made up without end are remembered up to a bound, the oldes
     new SeededRandom(1),
     { exhausted: () => {}, onlyCounted: () => {} },
     NO_JOURNAL,
-    3,
+    { maxFlows: 3 },
   );
   const decide = (n: number): string => gate.decide(TRACE, packet(n));
   for (const n of [1, 2, 3]) assert.equal(decide(n), "trace");
