@@ -64,9 +64,15 @@ export const conditionBody = bodyOf(conditionFields);
 export const conditionAnswer = answerOf({ ...conditionFields, uri: ro.nothing });
 export type ConditionFields = z.output<ReturnType<typeof answerOf<typeof conditionFields>>>;
 
+/** What each field is when it is not set. Worked out once: a list has as many conditions as it has requests. */
+const UNSET: Readonly<Record<string, unknown>> = Object.fromEntries(
+  Object.entries(conditionFields).map(([name, { out }]) => {
+    const length = name.endsWith("Length");
+    return [name, length ? 0 : out.safeParse(false).success ? false : null];
+  }),
+);
+
 type ConditionBody = z.output<typeof conditionBody>;
-type LengthField = "nwSrcLength" | "nwDstLength" | "icmpDataSrcIpLength" | "icmpDataDstIpLength";
-const LENGTHS: readonly LengthField[] = ["nwSrcLength", "nwDstLength", "icmpDataSrcIpLength", "icmpDataDstIpLength"];
 
 /**
  * The condition in canonical form. Wrong fields are added to `violations`, their paths below `prefix` ("" for rules,
@@ -86,12 +92,5 @@ export function conditionFromBody(body: ConditionBody, prefix: string, violation
 /** All fields, unset ones as null, false, and 0 for lengths; the fragment policy is the one that applies. */
 export function conditionToFields(condition: Condition): ConditionFields {
   const set: Condition = normalizeCondition(condition);
-  const out: Record<string, unknown> = {};
-  for (const name of Object.keys(conditionFields) as (keyof Condition)[]) {
-    const unset = conditionFields[name].out.safeParse(false).success ? false : null;
-    out[name] = set[name] ?? unset;
-  }
-  for (const name of LENGTHS) out[name] ??= 0;
-  out["fragmentPolicy"] = effectiveFragmentPolicy(set);
-  return out as ConditionFields;
+  return { ...UNSET, ...set, fragmentPolicy: effectiveFragmentPolicy(set) } as ConditionFields;
 }
