@@ -11,10 +11,19 @@ import { Collector } from "./collector.ts";
 import { allHandlers } from "./handlers/index.ts";
 import { buildHttp } from "./http.ts";
 import { type ListenAddress, requireLoopback } from "./listen.ts";
+import {
+  NO_RATE_LIMITS,
+  type RateLimits,
+  type ServerLimits,
+  serverLimits,
+  type TenantLimits,
+  tenantLimits,
+} from "./limits.ts";
 import { Listener } from "./listener.ts";
 import { ServerTls, type TlsSource } from "./server-tls.ts";
 import { ApiMetrics } from "./metrics.ts";
 import { Ownership } from "./ownership.ts";
+import { Rates } from "./rates.ts";
 import { Seal } from "./seal.ts";
 import { StoreLife } from "./store-life.ts";
 import { OpenStreams } from "./streams.ts";
@@ -66,6 +75,12 @@ export interface ApiServerOptions {
   readonly version?: string;
   /** Events that may wait for one client of a stream, default 1000. */
   readonly streamQueue?: number;
+  /** What a request may be like. Default: as the options' defaults. */
+  readonly limits?: ServerLimits;
+  /** How often who may ask. Default: as often as they like. */
+  readonly rates?: RateLimits;
+  /** What a tenant may have. Default: as the options' defaults. */
+  readonly tenantLimits?: TenantLimits;
   /** The built web UI. Default: a page that says what this is. */
   readonly site?: WebSite | null;
   /**
@@ -98,6 +113,7 @@ export class ApiServer implements Lifecycle {
   private readonly metrics = new ApiMetrics();
   private readonly collector: Collector;
   private readonly collectorId: string;
+  private readonly rates: Rates;
   private readonly nsdb: Nsdb;
   private readonly life: StoreLife;
   private readonly listeners: Listener[] = [];
@@ -111,6 +127,7 @@ export class ApiServer implements Lifecycle {
     const { store, traceStore, scheduler, random, clock, log } = options;
     this.collector = new Collector(traceStore, log);
     this.collectorId = random.uuid();
+    this.rates = new Rates(clock, options.rates ?? NO_RATE_LIMITS);
     this.nsdb = new Nsdb(store, random, clock);
     this.traceWatch = new TraceWatch(store, traceStore, this.streams, log);
     this.life = new StoreLife({
@@ -157,6 +174,7 @@ export class ApiServer implements Lifecycle {
     const page = this.options.renderMetrics?.([
       this.metrics.source({
         streams: () => this.streams.size,
+        refused: this.rates.refused,
         evicted: () => traceStore.evicted,
         ready: () => this.waitingFor().length === 0,
         collected: this.collector.counters,
@@ -174,6 +192,7 @@ export class ApiServer implements Lifecycle {
       streamQueue: this.options.streamQueue ?? DEFAULT_STREAM_QUEUE,
       streams: this.streams,
       identity,
+      tenantLimits: this.options.tenantLimits ?? tenantLimits(),
       seal: new Seal(this.options.sealSecret?.() ?? random.uuid()),
       waitingFor: () => this.waitingFor(),
       metrics: async () => (await page?.text()) ?? "",
@@ -185,6 +204,8 @@ export class ApiServer implements Lifecycle {
       access: new Access(new Ownership(this.nsdb)),
       scheduler,
       origin: () => this.url,
+      limits: this.options.limits ?? serverLimits(),
+      rates: this.rates,
       site: this.options.site ?? null,
       readOnly: async () => (await this.nsdb.systemState.get()).availability === "READONLY",
       onAnswer: (operation: OperationId | null, status: number, tookMs: number) =>

@@ -4,6 +4,7 @@ import type { Identity, IdentityProvider } from "#core/identity";
 import type { Nsdb } from "#core/nsdb";
 import type { TraceStore } from "#core/tracing";
 import type { Collector } from "./collector.ts";
+import type { TenantLimits } from "./limits.ts";
 import type { Seal } from "./seal.ts";
 
 /** One line of the server's log. `info`: for who runs it; `error`: a defect of ours. */
@@ -26,6 +27,7 @@ export interface Deps {
   readonly streamQueue: number;
   readonly streams: Streams;
   readonly identity: IdentityProvider;
+  readonly tenantLimits: TenantLimits;
   /** Of cursors and event ids that tenants get. */
   readonly seal: Seal;
   /** What the server still waits for; empty when it is ready. */
@@ -36,7 +38,9 @@ export interface Deps {
 /** Open event streams, so that they can be ended from outside. */
 export interface Streams {
   readonly size: number;
-  add(traceId: string, end: (reason: string) => void): () => void;
+  add(traceId: string, tenantId: string, end: (reason: string) => void): () => void;
+  /** Streams that the tenant has open. */
+  of(tenantId: string): number;
   end(traceId: string | null, reason: string): void;
 }
 

@@ -17,9 +17,12 @@ import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { type Access, admit, type Asked } from "./access.ts";
 import type { Handlers, Result, StreamSink } from "./call.ts";
 import { type AgentGate, needHost, tokenOf } from "./caller.ts";
+import { connectionOptions, limitConnections, needShortUrl } from "./connections.ts";
 import { errorReply, type ErrorReply, replyFor, toMidotraceError } from "./http-error.ts";
 import { paged } from "./paging.ts";
 import type { ServerTls } from "./server-tls.ts";
+import type { ServerLimits } from "./limits.ts";
+import type { Rates } from "./rates.ts";
 import { watchAccess } from "./watch-access.ts";
 import { bodyOf, linksOf, mediaOf, paramsOf, queryOf } from "./request.ts";
 import { serveSite, type WebSite } from "./web-site.ts";
@@ -34,8 +37,6 @@ const CHALLENGE = 'Basic  realm="BASIC_AUTH_REALM"';
 const LOGIN_PATH = ROUTES.login.path;
 const CORS_REQUEST_HEADERS = "Origin, X-Auth-Token, X-Auth-Project, Content-Type, Accept, Authorization";
 
-/** A topology document of thousands of ports fits; a mistake does not. */
-const MAX_BODY_BYTES = 16 * 1024 * 1024;
 /** Interface names may have 255 characters, each percent-encoded. */
 const MAX_PARAM_LENGTH = 1024;
 
@@ -58,16 +59,21 @@ export interface HttpOptions {
   readonly only?: ReadonlySet<OperationId>;
   /** Ask nobody who they are for these. Default: for what the contract says. */
   readonly open?: ReadonlySet<OperationId>;
+  readonly limits: ServerLimits;
+  readonly rates: Rates;
   /** The web UI, instead of the page that says what this is. */
   readonly site?: WebSite | null;
 }
 
 /** The HTTP side of the contract: every route is served, everything else is 404 or 405, and nothing but the contract decides. */
 export function buildHttp(options: HttpOptions): FastifyInstance {
-  const { tls } = options;
+  const { tls, limits, rates } = options;
   const app = fastify({
-    ...(tls === null ? {} : { serverFactory: (listener: RequestListener) => tls.createServer(listener) as Server }),
-    bodyLimit: MAX_BODY_BYTES,
+    ...(tls === null
+      ? {}
+      : { serverFactory: (listener: RequestListener) => tls.createServer(listener, limits) as Server }),
+    bodyLimit: limits.bodyBytes,
+    ...connectionOptions(limits),
     // Whoever closes it ends the connections, when their requests are answered.
     forceCloseConnections: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
@@ -77,16 +83,19 @@ export function buildHttp(options: HttpOptions): FastifyInstance {
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   app.addHook("onRequest", async (request, reply) => {
     reply.headers(CORS);
+    needShortUrl(request.url, limits);
+    if (isCounted(request)) rates.arrived(request.ip);
     if (request.method !== "OPTIONS") return;
     reply.header("access-control-allow-headers", CORS_REQUEST_HEADERS);
     await reply.code(200).send();
   });
   app.addHook("onResponse", async (request, reply) => {
     const { operation } = request.routeOptions.config as { readonly operation?: OperationId };
+    if (reply.statusCode === 401) rates.refusedTo(request.ip);
     options.onAnswer(operation ?? null, reply.statusCode, reply.elapsedTime);
   });
   app.setErrorHandler((error, request, reply) => {
-    const known = toMidotraceError(error);
+    const known = toMidotraceError(error, request.routeOptions.bodyLimit);
     if (known.code === "UNAUTHENTICATED" && isChallenged(request)) reply.header("www-authenticate", CHALLENGE);
     if (known.code === "INTERNAL") options.onDefect(known);
     return send(reply, replyFor(known));
@@ -102,12 +111,19 @@ export function buildHttp(options: HttpOptions): FastifyInstance {
     app.route({
       method: route.method,
       url: route.path.replaceAll(/\{(\w+)\}/g, ":$1"),
-      config: { operation, endless: route.answer.kind === "events" },
-      bodyLimit: route.body?.maxBytes ?? MAX_BODY_BYTES,
+      config: { operation, endless: route.answer.kind === "events", counted: !("agent" in route.roles) },
+      bodyLimit: Math.min(route.body?.maxBytes ?? limits.bodyBytes, limits.bodyBytes),
       handler: (request, reply) => serve(options, operation, route, request, reply),
     });
   }
+  limitConnections(app.server, limits);
   return app;
+}
+
+/** Agents deliver as much as there is; what the browser's page is made of is no request of anybody. */
+function isCounted(request: FastifyRequest): boolean {
+  const { counted } = request.routeOptions.config as { readonly counted?: boolean };
+  return counted ?? request.is404;
 }
 
 async function serve(
@@ -118,9 +134,14 @@ async function serve(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const { viewer, hostId } = await callerOf(options, route, request);
+  if (viewer !== NOBODY) options.rates.identified(viewer);
   const own = admit(route.roles, viewer);
   const media = mediaOf(request, route);
-  let asked: Asked = { params: paramsOf(request), query: queryOf(request, route), body: bodyOf(request, route) };
+  let asked: Asked = {
+    params: paramsOf(request),
+    query: queryOf(request, route),
+    body: bodyOf(request, route, options.limits),
+  };
   needHost(hostId, asked.body);
   if (own !== null) {
     const decision = await options.access.decide(route, own, viewer, asked);

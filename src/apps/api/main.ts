@@ -20,6 +20,7 @@ import { ApiServer } from "./api-server.ts";
 import { CLOSED_GATE, OPEN_GATE } from "./caller.ts";
 import { isLoopback, type ListenAddress, parseListen, requireLoopback } from "./listen.ts";
 import { composeDoors } from "./main-identity.ts";
+import { NO_RATE_LIMITS, rateLimits, serverLimits, tenantLimits } from "./limits.ts";
 import { API_OPTIONS, type ApiOptionValues } from "./options.ts";
 
 export const apiCommand = command({
@@ -108,6 +109,10 @@ export function composeApi(
     port,
     ...collect,
     insecure: options.insecure,
+    limits: serverLimits(options),
+    // Where nobody is told apart, nobody is held back for what others ask.
+    rates: options.auth === "none" ? NO_RATE_LIMITS : rateLimits(options),
+    tenantLimits: tenantLimits(options),
     site: openWebFiles(),
     identity: doors.identity,
     agents: doors.agents,

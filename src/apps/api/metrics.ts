@@ -18,6 +18,11 @@ export const API_METRICS = {
     help: "How long answers took; of event streams, until they were over.",
     labels: { operation: "a section of rest-api.md, or none" },
   },
+  midotrace_api_refused_total: {
+    kind: "counter",
+    help: "Requests answered with 429, by the limit that was reached.",
+    labels: { limit: "identity, address or refusals" },
+  },
   midotrace_api_event_streams: { kind: "gauge", help: "Event streams that are open." },
   midotrace_api_flow_traces_evicted_total: { kind: "counter", help: "Flow traces thrown out to make room." },
   midotrace_api_trace_segments_total: {
@@ -34,6 +39,8 @@ export const API_METRICS = {
 
 export interface ApiReadings {
   readonly streams: () => number;
+  /** By limit. */
+  readonly refused: Readonly<Record<string, number>>;
   readonly evicted: () => number;
   readonly ready: () => boolean;
   readonly collected: Readonly<CollectorCounters>;
@@ -53,7 +60,7 @@ export class ApiMetrics {
     else known.count++;
   }
 
-  source({ streams, evicted, ready, collected }: ApiReadings): MetricSource {
+  source({ streams, refused, evicted, ready, collected }: ApiReadings): MetricSource {
     return metricSource(API_METRICS, {
       midotrace_api_ready: () => (ready() ? 1 : 0),
       midotrace_api_requests_total: () =>
@@ -61,6 +68,7 @@ export class ApiMetrics {
           ({ operation, status, count }) => [{ operation, status: String(status) }, count] as const,
         ),
       midotrace_api_request_seconds: () => this.seconds.reading(),
+      midotrace_api_refused_total: () => Object.entries(refused).map(([limit, count]) => [{ limit }, count] as const),
       midotrace_api_event_streams: streams,
       midotrace_api_flow_traces_evicted_total: evicted,
       midotrace_api_trace_segments_total: () => [

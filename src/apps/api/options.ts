@@ -1,5 +1,6 @@
 import type { OptionTable, OptionValues } from "#apps/cli/options";
 import { AUTH_OPTIONS } from "./auth-options.ts";
+import { LIMIT_OPTIONS } from "./limits.ts";
 
 /** The API server's options; help, environment, configuration file and reference page are read from here. */
 export const API_OPTIONS = {
@@ -43,6 +44,7 @@ export const API_OPTIONS = {
     description:
       "let others reach --listen and --collect although nobody is asked for a password: whoever reaches the API is its administrator",
   },
+  ...LIMIT_OPTIONS,
 } as const satisfies OptionTable;
 
 export type ApiOptionValues = OptionValues<typeof API_OPTIONS>;

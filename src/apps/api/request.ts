@@ -1,8 +1,17 @@
-import { BASE_PATH, Links, parseExactJson, parsePlainJson, pathText, type Route } from "#core/api-contract";
+import {
+  BASE_PATH,
+  checkJsonShape,
+  Links,
+  parseExactJson,
+  parsePlainJson,
+  pathText,
+  type Route,
+} from "#core/api-contract";
 import { acceptsBody, JSON_MEDIA, negotiate } from "#core/api-contract";
 import { isUuid, MidotraceError } from "#core/base";
 import type { FastifyRequest } from "fastify";
 import type * as z from "zod";
+import type { ServerLimits } from "./limits.ts";
 
 /** Characters of a host name, address and port; anything else in a header is not echoed into URIs. */
 const AUTHORITY = /^[A-Za-z0-9.\-_[\]:]+$/;
@@ -39,9 +48,9 @@ export function queryOf(request: FastifyRequest, route: Route): unknown {
 
 /**
  * The body as the route's schema reads it; undefined for routes without one, whatever was sent.
- * @throws MidotraceError UNSUPPORTED_MEDIA_TYPE, MALFORMED_JSON, VALIDATION
+ * @throws MidotraceError UNSUPPORTED_MEDIA_TYPE, TOO_LARGE, MALFORMED_JSON, VALIDATION
  */
-export function bodyOf(request: FastifyRequest, route: Route): unknown {
+export function bodyOf(request: FastifyRequest, route: Route, limits: ServerLimits): unknown {
   if (route.body === null) return undefined;
   const contentType = request.headers["content-type"];
   const accepted = [...route.body.media, JSON_MEDIA];
@@ -49,7 +58,9 @@ export function bodyOf(request: FastifyRequest, route: Route): unknown {
     throw new MidotraceError("UNSUPPORTED_MEDIA_TYPE", `${contentType} is not one of ${route.body.media.join(", ")}`);
   const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array(0);
   const parse = route.body.plainNumbers === true ? parsePlainJson : parseExactJson;
-  return check(route.body.schema, parse(decodeUtf8(bytes)), "the body");
+  const text = decodeUtf8(bytes);
+  checkJsonShape(text, { depth: limits.jsonDepth, values: limits.jsonValues });
+  return check(route.body.schema, parse(text), "the body");
 }
 
 /** @throws MidotraceError NOT_ACCEPTABLE. @returns the media type to answer with. */

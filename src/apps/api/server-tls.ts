@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:https";
 import type { RequestListener } from "node:http";
+import type { ServerLimits } from "./limits.ts";
 
 /** A certificate and its key (PEM), which may change. */
 export interface TlsSource {
@@ -19,9 +20,13 @@ export class ServerTls {
   }
 
   /** Connections that there are keep what they began with; new ones get the certificate that is right then. */
-  createServer(listener: RequestListener): Server {
+  createServer(listener: RequestListener, { headerBytes }: Pick<ServerLimits, "headerBytes">): Server {
     const server = createServer(
-      { ...this.context(), ...(this.clientCa === null ? {} : { requestCert: true, rejectUnauthorized: false }) },
+      {
+        ...this.context(),
+        maxHeaderSize: headerBytes,
+        ...(this.clientCa === null ? {} : { requestCert: true, rejectUnauthorized: false }),
+      },
       listener,
     );
     this.source.onChange(() => server.setSecureContext(this.context()));

@@ -2,16 +2,23 @@ import type { Streams } from "./call.ts";
 
 /** The open event streams of one server. */
 export class OpenStreams implements Streams {
-  private readonly open = new Map<symbol, { readonly traceId: string; readonly end: (reason: string) => void }>();
+  private readonly open = new Map<
+    symbol,
+    { readonly traceId: string; readonly tenantId: string; readonly end: (reason: string) => void }
+  >();
 
   get size(): number {
     return this.open.size;
   }
 
-  add(traceId: string, end: (reason: string) => void): () => void {
+  add(traceId: string, tenantId: string, end: (reason: string) => void): () => void {
     const key = Symbol(traceId);
-    this.open.set(key, { traceId, end });
+    this.open.set(key, { traceId, tenantId, end });
     return () => this.open.delete(key);
+  }
+
+  of(tenantId: string): number {
+    return [...this.open.values()].filter((s) => s.tenantId === tenantId).length;
   }
 
   /** Trace requests that somebody listens to. */

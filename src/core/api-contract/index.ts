@@ -12,6 +12,7 @@ export * from "./dto-system.ts";
 export * from "./dto-tables.ts";
 export * from "./dto-traces.ts";
 export * from "./exact-json.ts";
+export * from "./json-shape.ts";
 export * from "./fields.ts";
 export * from "./links.ts";
 export * from "./media.ts";

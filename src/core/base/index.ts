@@ -7,3 +7,4 @@ export { type MetricSection, metricReference } from "./metric-reference.ts";
 export * from "./nearest.ts";
 export * from "./text.ts";
 export * from "./time.ts";
+export * from "./token-buckets.ts";

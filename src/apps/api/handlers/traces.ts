@@ -6,7 +6,7 @@ import {
   type TraceOperation,
   traceToDto,
 } from "#core/api-contract";
-import type { TraceRequestId } from "#core/base";
+import { MidotraceError, type TraceRequestId } from "#core/base";
 import type { Viewer } from "#core/tracing";
 import { created, type Deps, EMPTY, type Handlers, ignoringMissing, json } from "../call.ts";
 import { EventStream } from "../event-stream.ts";
@@ -51,13 +51,15 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
     traceEvents: async ({ params, header, viewer }) => {
       const { id } = await nsdb.traces.get(params.id);
       const lastEventId = lastEventIdOf(deps.seal, viewer, header("last-event-id"));
+      const { streams, tenantLimits } = deps;
+      if (!viewer.admin) withinLimit("tenant-streams", tenantLimits.streams, streams.of(viewer.tenantId));
       return {
         kind: "events",
         open: (sink) => {
-          const { scheduler, streams, streamQueue: queue } = deps;
+          const { scheduler, streamQueue: queue } = deps;
           const options = { traceStore, scheduler, traceId: id, viewer, queue, lastEventId, seal: deps.seal };
           const stream = new EventStream(sink, options, () => forget());
-          const forget = streams.add(id, (reason) => stream.end(reason));
+          const forget = streams.add(id, viewer.tenantId, (reason) => stream.end(reason));
           void stream.open();
           return (reason) => stream.end(reason);
         },
@@ -65,6 +67,15 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
     },
     simulate: async ({ body, viewer }) => json(await simulatePacket(deps, body, viewer)),
   };
+}
+
+/** @throws MidotraceError LIMIT_EXCEEDED when there are as many as the tenant may have. */
+function withinLimit(option: string, limit: number | null, there: number): void {
+  if (limit === null || there < limit) return;
+  throw new MidotraceError(
+    "LIMIT_EXCEEDED",
+    `this tenant has ${there} event streams open, of at most ${limit} (--${option} of the server)`,
+  );
 }
 
 /** An id that this server did not give is one that is gone: the stream begins with a gap. */

@@ -1,6 +1,13 @@
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { MidotraceError, nearestWord } from "#core/base";
-import { COMMON_OPTIONS, envName, type OptionSpec, type OptionTable, type OptionValue } from "./spec.ts";
+import {
+  COMMON_OPTIONS,
+  envName,
+  type OptionSpec,
+  type OptionTable,
+  type OptionValue,
+  type OptionValues,
+} from "./spec.ts";
 
 export interface Sources {
   readonly argv: readonly string[];
@@ -34,6 +41,11 @@ export function readOptions(table: OptionTable, sources: Sources): Reading {
     values[name] = pick(name, spec, given, sources.env, file, String(config));
   }
   return { values, positionals };
+}
+
+/** What the options are when nobody says anything. */
+export function defaultsOf<T extends OptionTable>(specs: T): OptionValues<T> {
+  return defaults(specs) as OptionValues<T>;
 }
 
 function defaults(specs: OptionTable): Record<string, OptionValue> {
