@@ -14,6 +14,8 @@ export * from "./dto-tables.ts";
 export * from "./dto-traces.ts";
 export * from "./exact-json.ts";
 export * from "./json-shape.ts";
+export { docsPage } from "./docs-page.ts";
+export * from "./examples.ts";
 export * from "./fields.ts";
 export * from "./links.ts";
 export * from "./media.ts";

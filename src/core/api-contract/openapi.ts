@@ -1,8 +1,9 @@
 import { ERRORS, type ErrorCode } from "#core/base";
 import * as z from "zod";
+import { EXAMPLES } from "./examples.ts";
 import { ERROR_MEDIA, essence } from "./media.ts";
 import { ACCESS_ERRORS, type Answer, changesNetwork, COMMON_ERRORS, type Roles, type Route } from "./route.ts";
-import { allRoutes } from "./routes.ts";
+import { allRoutes, type OperationId } from "./routes.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -119,7 +120,12 @@ function failures(route: Route): Json {
 function requestBody(id: string, route: Route, components: Components): Json {
   if (route.body === null) return {};
   const schema = components.ref(`${id}Body`, schemaOf(route.body.schema, "input"));
-  return { requestBody: { required: true, content: content(route.body.media, schema) } };
+  const shown = EXAMPLES[id as OperationId]?.body;
+  const media = Object.entries(content(route.body.media, schema)).map(([type, entry]) => [
+    type,
+    shown === undefined ? entry : { ...(entry as Json), example: shown },
+  ]);
+  return { requestBody: { required: true, content: Object.fromEntries(media) } };
 }
 
 /** Who may use the route, in words. */

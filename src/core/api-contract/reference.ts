@@ -16,7 +16,7 @@ export function restReference(): string {
 const PREFACE = `# REST API
 
 Printed from \`src/core/api-contract\` by \`node --conditions=source test/docs/print.ts\`; a test compares.
-The same as OpenAPI 3.1: \`GET /midonet-api/openapi.json\`. Errors: [errors.md](errors.md), always as
+The same as OpenAPI 3.1: \`GET /midonet-api/openapi.json\`; as a page of a server: \`/midonet-api/docs\`. Examples: [rest-examples.md](rest-examples.md). Errors: [errors.md](errors.md), always as
 \`{"message", "code", "error", "violations"?}\` of type \`${ERROR_MEDIA}\`.
 
 Requests are read leniently: decimal texts count as numbers, null as the default, unknown and read-only fields are ignored, a

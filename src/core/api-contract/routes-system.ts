@@ -82,6 +82,15 @@ export const systemRoutes = {
     answer: { kind: "body", media: [JSON_MEDIA], schema: z.looseObject({}) },
     errors: ["NOT_ACCEPTABLE"],
   }),
+  getDocs: route({
+    method: "GET",
+    path: "/midonet-api/docs",
+    tag: "server",
+    summary: "This API for people: every operation with its fields, in one page that loads nothing",
+    roles: ANONYMOUS,
+    answer: { kind: "text", media: [HTML_MEDIA] },
+    errors: ["NOT_ACCEPTABLE"],
+  }),
   getHome: route({
     method: "GET",
     path: "/",

@@ -1,5 +1,6 @@
 import {
   applicationDto,
+  docsPage,
   hostVersionDto,
   openApiDocument,
   type SystemOperation,
@@ -51,6 +52,7 @@ export function systemHandlers(deps: Deps): Handlers<SystemOperation> {
     getOpenApi: ({ links }) =>
       json(openApiDocument({ version: deps.version, server: links.base.replace(/\/midonet-api$/, "") })),
     getHome: () => ({ kind: "text", text: HOME_PAGE }),
+    getDocs: () => ({ kind: "text", text: docsPage(deps.version) }),
     getHealth: () => json({ status: "ok" }),
     getReadiness: () => {
       const waitingFor = deps.waitingFor();
