@@ -3,7 +3,7 @@ import { Fabric, type FabricSwitch, type VmPort } from "#adapters/datapath-fabri
 import { prometheusPage } from "#adapters/metrics-prometheus";
 import { MemoryTraceStore } from "#adapters/trace-store-memory";
 import { Agent, AGENT_METRICS, type AgentCounters, agentMetrics, BUDGET_LIMITS, type Log } from "#apps/agent";
-import { AgentReports, ApiServer, type ListenAddress, type WebSite } from "#apps/api";
+import { ApiServer, type ListenAddress, type WebSite } from "#apps/api";
 import {
   type Clock,
   type Lifecycle,
@@ -13,11 +13,11 @@ import {
   type Scheduler,
   sourcesBy,
 } from "#core/base";
+import type { IdentityProvider } from "#core/identity";
 import { type ApplyReport, Nsdb } from "#core/nsdb";
 import { type Ipv4, parseIpv4 } from "#core/packets";
 import { parseTopologyDocument, type TopologyRecords } from "#core/topology";
-import { type AgentStatus, sinkToAll, type TraceSink } from "#core/tracing";
-import { AgentSink } from "./agent-sink.ts";
+import type { TraceSegment, TraceSink } from "#core/tracing";
 import { NamedPorts, type NamedPort } from "./named-ports.ts";
 import { TimerPool } from "./timer-pool.ts";
 import { Traffic } from "./traffic.ts";
@@ -43,13 +43,14 @@ export interface LabOptions {
   readonly log: Log;
   /** Of the program, as the API tells it. */
   readonly version: string;
+  /** Who may ask. Default: everybody, as administrator. */
+  readonly identity?: IdentityProvider;
   /** The built web UI. Default: a page that says what this is. */
   readonly site?: WebSite | null;
 }
 
 /** One host of the lab: an agent on its own store session, and its switch. */
 export interface LabHost {
-  readonly id: string;
   readonly name: string;
   readonly tunnelIp: Ipv4;
   readonly agent: Agent;
@@ -84,8 +85,6 @@ export class Lab implements Lifecycle {
   private topology: TopologyRecords | null = null;
   private report: ApplyReport | null = null;
   private traffic: Traffic | null = null;
-  private readonly agentReports: AgentReports;
-  private api: ApiServer | null = null;
   private address = "";
 
   constructor(options: LabOptions) {
@@ -97,8 +96,7 @@ export class Lab implements Lifecycle {
     this.session = this.store.session();
     this.nsdb = new Nsdb(this.session, random, clock);
     this.fabric = new Fabric({ clock, scheduler, switches: { maxFlows: MAX_FLOWS } });
-    this.agentReports = new AgentReports(clock);
-    this.traces = new MemoryTraceStore({ clock, caughtUpMs: (id) => this.agentReports.caughtUpMs(id) });
+    this.traces = new MemoryTraceStore({ clock });
   }
 
   /** "http://127.0.0.1:8181"; "" before the start. */
@@ -200,7 +198,6 @@ export class Lab implements Lifecycle {
     const api = new ApiServer({
       store: this.session,
       traceStore: this.traces,
-      agentReports: this.agentReports,
       clock,
       scheduler,
       random,
@@ -209,6 +206,7 @@ export class Lab implements Lifecycle {
       version: this.o.version,
       insecure,
       site: this.o.site ?? null,
+      ...(this.o.identity === undefined ? {} : { identity: this.o.identity }),
       renderMetrics: (sources) => prometheusPage(sources, { process: true }),
       metrics: [this.hostMetrics()],
       log: {
@@ -216,7 +214,6 @@ export class Lab implements Lifecycle {
         error: (message, fields = {}) => log("error", message, fields),
       },
     });
-    this.api = api;
     await this.started(api);
     this.address = api.url;
   }
@@ -232,11 +229,11 @@ export class Lab implements Lifecycle {
       const datapath = this.fabric.addHost(host.name, tunnelIp);
       const store = sessions[i] as EmbeddedSession;
       const options = { hostId: host.id, hostName: host.name, store, datapath, clock, scheduler, random, log };
-      const agent = new Agent({ ...options, budget: BUDGET_LIMITS, sink: await this.sink(host.id) });
+      const agent = new Agent({ ...options, budget: BUDGET_LIMITS, sink: this.sink() });
       // What it was reading when it was stopped comes to its end while there is a session.
       this.undo.push(() => agent.settled());
       await this.started(agent);
-      this.hostList.push({ id: host.id, name: host.name, tunnelIp, agent, switch: datapath });
+      this.hostList.push({ name: host.name, tunnelIp, agent, switch: datapath });
     }
   }
 
@@ -271,18 +268,18 @@ export class Lab implements Lifecycle {
     for (const { agent } of this.hostList) await agent.settled();
   }
 
-  /** Its agent is in the list once it has started. */
-  private async sink(hostId: string): Promise<TraceSink> {
-    const { traceLog, clock, scheduler, log } = this.o;
-    const status = (): AgentStatus | null => {
-      const host = this.hostList.find((h) => h.id === hostId);
-      return host === undefined ? null : { ...host.agent.status(), spool: null };
+  private sink(): TraceSink {
+    const { traceLog } = this.o;
+    return {
+      segment: (segment: TraceSegment) => {
+        void this.traces.add([segment]);
+        traceLog?.segment(segment);
+      },
+      lost: (hostId, count, because) => {
+        void this.traces.lost(hostId, count, because);
+        traceLog?.lost(hostId, count, because);
+      },
     };
-    const problem = (message: string, error: unknown): void => log("warn", message, { error: String(error) });
-    const api = this.api as ApiServer;
-    const sink = new AgentSink({ hostId, api, clock, scheduler, status, problem });
-    await this.started(sink);
-    return traceLog === null ? sink : sinkToAll([sink, traceLog]);
   }
 
   private async started(part: Lifecycle): Promise<void> {

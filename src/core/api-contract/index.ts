@@ -1,6 +1,5 @@
 export * from "./authorisation.ts";
 export * from "./condition-dto.ts";
-export * from "./dto-agents.ts";
 export * from "./dto-devices.ts";
 export * from "./dto-groups.ts";
 export * from "./dto-hosts.ts";
@@ -24,3 +23,4 @@ export * from "./reference.ts";
 export * from "./references.ts";
 export * from "./route.ts";
 export * from "./routes.ts";
+export type { TraceDeviceDto } from "./routes-trace-devices.ts";

@@ -1,5 +1,4 @@
 import type { Route } from "./route.ts";
-import { agentRoutes } from "./routes-agents.ts";
 import { deviceRoutes } from "./routes-devices.ts";
 import { filterRoutes } from "./routes-filters.ts";
 import { groupRoutes } from "./routes-groups.ts";
@@ -9,6 +8,7 @@ import { segmentRoutes } from "./routes-segments.ts";
 import { sessionRoutes } from "./routes-session.ts";
 import { systemRoutes } from "./routes-system.ts";
 import { tableRoutes } from "./routes-tables.ts";
+import { traceDeviceRoutes } from "./routes-trace-devices.ts";
 import { traceRoutes } from "./routes-traces.ts";
 
 /** Every route of the API, by operation id: what the server serves, the client calls and the documents print. */
@@ -16,6 +16,7 @@ export const ROUTES = {
   ...sessionRoutes,
   ...systemRoutes,
   ...traceRoutes,
+  ...traceDeviceRoutes,
   ...packetRoutes,
   ...deviceRoutes,
   ...tableRoutes,
@@ -23,7 +24,6 @@ export const ROUTES = {
   ...hostRoutes,
   ...groupRoutes,
   ...segmentRoutes,
-  ...agentRoutes,
 } as const;
 
 export type OperationId = keyof typeof ROUTES;
@@ -37,11 +37,11 @@ export function allRoutes(): [OperationId, Route][] {
 export type SessionOperation = keyof typeof sessionRoutes;
 export type SystemOperation = keyof typeof systemRoutes;
 export type TraceOperation = keyof typeof traceRoutes;
+export type TraceDeviceOperation = keyof typeof traceDeviceRoutes;
 export type PacketOperation = keyof typeof packetRoutes;
 export type DeviceOperation = keyof typeof deviceRoutes;
 export type TableOperation = keyof typeof tableRoutes;
 export type FilterOperation = keyof typeof filterRoutes;
 export type HostOperation = keyof typeof hostRoutes;
 export type GroupOperation = keyof typeof groupRoutes;
-export type AgentOperation = keyof typeof agentRoutes;
 export type SegmentOperation = keyof typeof segmentRoutes;

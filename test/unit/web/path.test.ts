@@ -47,6 +47,7 @@ describe("the path of a flow", () => {
     const flow = flowOf(
       "delivered",
       { kind: "packet-received", device: port("a/vm"), interface: "tap", header: {} },
+      { kind: "waited", device: bridge("b"), waitedFor: "arp", waitedMs: 7 },
       { kind: "port-in", device: port("a/vm"), of: bridge("a"), header: {} },
       { kind: "chain-start", device: port("a/vm"), chainName: "guard" },
       { kind: "chain-end", device: port("a/vm"), chainName: "guard", result: "accept" },
@@ -75,7 +76,7 @@ describe("the path of a flow", () => {
     );
     assert.deepEqual(
       group?.hops.at(-1)?.steps.map((s) => s.seq),
-      [12, 13],
+      [13, 14],
     );
   });
 
@@ -138,10 +139,7 @@ describe("the path of a flow", () => {
         flow.segments[i]?.steps.map((s) => s.seq),
       );
     assert.ok(!JSON.stringify(path).includes("provider-router"));
-    assert.deepEqual(
-      path.tunnels.map((t) => t.label),
-      [null],
-    );
+    assert.ok(path.tunnels.every((t) => t.label === null));
   });
 });
 

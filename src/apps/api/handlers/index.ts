@@ -1,5 +1,4 @@
 import type { Deps, Handlers } from "../call.ts";
-import { agentHandlers } from "./agents.ts";
 import { deviceHandlers } from "./devices.ts";
 import { filterHandlers } from "./filters.ts";
 import { groupHandlers } from "./groups.ts";
@@ -9,6 +8,7 @@ import { segmentHandlers } from "./segments.ts";
 import { sessionHandlers } from "./session.ts";
 import { systemHandlers } from "./system.ts";
 import { tableHandlers } from "./tables.ts";
+import { traceDeviceHandlers } from "./trace-devices.ts";
 import { traceHandlers } from "./traces.ts";
 
 /** One handler per route of the contract; the compiler refuses a missing one and an extra one. */
@@ -17,6 +17,7 @@ export function allHandlers(deps: Deps): Handlers {
     ...sessionHandlers(deps),
     ...systemHandlers(deps),
     ...traceHandlers(deps),
+    ...traceDeviceHandlers(deps),
     ...packetHandlers(deps),
     ...deviceHandlers(deps),
     ...tableHandlers(deps),
@@ -24,6 +25,5 @@ export function allHandlers(deps: Deps): Handlers {
     ...hostHandlers(deps),
     ...groupHandlers(deps),
     ...segmentHandlers(deps),
-    ...agentHandlers(deps),
   };
 }

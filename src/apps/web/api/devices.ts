@@ -1,3 +1,4 @@
+import type { TraceDeviceDto } from "#core/api-contract";
 import { ask, isNotOffered } from "./client.ts";
 import type { DeviceType } from "./resources.ts";
 
@@ -6,49 +7,36 @@ export interface Device {
   readonly id: string;
   /** "red-web", "red-web/red-1"; the id where there is no name. */
   readonly name: string;
-  /** Beside the name in a list: the tenant, or where a port is bound. */
+  /** Beside the name in a list: the tenant. */
   readonly note: string;
 }
 
 interface Named {
   readonly id: string;
   readonly name: string;
-  readonly tenantId?: string;
   readonly deviceId?: string;
-  readonly interfaceName?: string | null;
-  readonly hostId?: string | null;
 }
 
 const COLLECTION: Readonly<Record<DeviceType, string>> = { BRIDGE: "bridges", ROUTER: "routers", PORT: "ports" };
 
 /**
- * The devices that the viewer may choose from, by name. A list that is not offered to the viewer is empty: then the id has
- * to be typed.
+ * The devices that the viewer may trace, by name. Where the server does not tell there are none: then the id has to be
+ * typed.
  */
 export async function listDevices(signal: AbortSignal): Promise<Device[]> {
-  const [bridges, routers, ports] = await Promise.all(
-    (["BRIDGE", "ROUTER", "PORT"] as const).map((type) => listOf(type, signal)),
-  );
-  const owner = new Map([...(bridges ?? []), ...(routers ?? [])].map((d) => [d.id, d.name]));
-  const devices: Device[] = [];
-  for (const d of routers ?? []) devices.push({ type: "ROUTER", id: d.id, name: nameOf(d), note: d.tenantId ?? "" });
-  for (const d of bridges ?? []) devices.push({ type: "BRIDGE", id: d.id, name: nameOf(d), note: d.tenantId ?? "" });
-  for (const p of ports ?? []) {
-    const of = owner.get(p.deviceId ?? "");
-    const name = of === undefined ? nameOf(p) : `${of}/${nameOf(p)}`;
-    devices.push({ type: "PORT", id: p.id, name, note: p.interfaceName ?? "" });
-  }
-  return devices.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
-}
-
-async function listOf(type: DeviceType, signal: AbortSignal): Promise<readonly Named[]> {
   try {
-    return await ask<readonly Named[]>(`/${COLLECTION[type]}`, { signal });
+    const found = await ask<readonly TraceDeviceDto[]>("/trace_devices", { signal });
+    return found
+      .map((d) => ({ type: d.deviceType, id: d.deviceId, name: d.name, note: d.tenantId }))
+      .sort((a, b) => ORDER.compare(a.name, b.name));
   } catch (error) {
     if (isNotOffered(error)) return [];
     throw error;
   }
 }
+
+/** "red-2" stands before "red-10". */
+const ORDER = new Intl.Collator("en", { numeric: true });
 
 /** The ways to the names that were asked for: they do not change while a page is open. */
 const known = new Map<string, Promise<string>>();

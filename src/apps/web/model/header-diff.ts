@@ -31,4 +31,18 @@ export function headerDiff(before: HeaderText, after: HeaderText): HeaderChange[
   );
 }
 
+const SHORT: Partial<Record<keyof HeaderText, string>> = {
+  ethSrc: "MACs",
+  ethDst: "MACs",
+  nwSrc: "source IP",
+  nwDst: "destination IP",
+  tpSrc: "source port",
+  tpDst: "destination port",
+};
+
+/** "MACs, TTL": what changed, as short as it can be said. */
+export function changesInShort(changes: readonly HeaderChange[]): string {
+  return [...new Set(changes.map((c) => SHORT[c.field] ?? c.label))].join(", ");
+}
+
 const text = (value: string | number | undefined): string | null => (value === undefined ? null : String(value));

@@ -128,6 +128,8 @@ class HopBuilder {
     const { kind, device, of } = step as ShownStep & { readonly of?: DeviceRef };
     if (OUTCOME.has(kind)) return this.current?.kind === "outcome" ? this.current : this.add("outcome", null);
     if (kind === "packet-received") return this.add("entry", device);
+    // What was waited for lies ahead: the packet stood where it was.
+    if (kind === "waited" && this.current !== null) return this.current;
     if (LEAVING.has(kind)) return this.at("exit", device) ?? this.add("exit", device);
     if (kind === "port-in" && of !== undefined) {
       const hop = this.add("device", of);

@@ -24,10 +24,15 @@ export function VerdictMark({ verdict, big }: { readonly verdict: Verdict; reado
 }
 
 /** Nothing to show, and what to do about it. */
-export function Empty(props: { readonly title: string; readonly children?: ReactNode }): ReactNode {
+export function Empty(props: {
+  readonly title: string;
+  /** It is all that the page has to say. */
+  readonly alone?: boolean;
+  readonly children?: ReactNode;
+}): ReactNode {
   return (
     <div className="empty">
-      <h2>{props.title}</h2>
+      {props.alone === true ? <h1>{props.title}</h1> : <h2>{props.title}</h2>}
       {props.children}
     </div>
   );
@@ -55,13 +60,14 @@ interface ProblemProps {
   /** What it means that it is not there. */
   readonly gone?: ReactNode;
   readonly retry?: () => void;
+  readonly alone?: boolean;
 }
 
 /** What could not be had, why, and the way on. */
-export function Problem({ error, what, gone, retry }: ProblemProps): ReactNode {
+export function Problem({ error, what, gone, retry, alone = false }: ProblemProps): ReactNode {
   if (error.status === 404) {
     return (
-      <Empty title={`There is no ${what}`}>
+      <Empty alone={alone} title={`There is no ${what}`}>
         {gone ?? <p>It was deleted, or the address is wrong.</p>}
         <p>
           <Link to="/traces" className="button">
@@ -73,7 +79,7 @@ export function Problem({ error, what, gone, retry }: ProblemProps): ReactNode {
   }
   if (error.status === 403) {
     return (
-      <Empty title="Not yours to see">
+      <Empty alone={alone} title="Not yours to see">
         <p>The {what} belongs to another tenant, or your role does not allow it.</p>
         <p>
           <Link to="/traces" className="button">
@@ -85,7 +91,7 @@ export function Problem({ error, what, gone, retry }: ProblemProps): ReactNode {
   }
   const away = error.status === 0 || error.status === 503;
   return (
-    <Empty title={away ? "The server does not answer" : `The ${what} could not be read`}>
+    <Empty alone={alone} title={away ? "The server does not answer" : `The ${what} could not be read`}>
       <p>{error.message}</p>
       {retry !== undefined && (
         <p>

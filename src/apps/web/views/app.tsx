@@ -43,7 +43,7 @@ export function App(): ReactNode {
   if (who.kind === "failed")
     return (
       <main className="page">
-        <Problem error={who.error} what="server" retry={ask} />
+        <Problem alone error={who.error} what="server" retry={ask} />
       </main>
     );
   if (who.kind === "nobody") return <SignIn expired={who.before} onSignedIn={ask} />;
@@ -136,5 +136,5 @@ function View({ path, identity }: { readonly path: string; readonly identity: Id
     const id = trace[1] as string;
     return <TraceView key={id} id={id} tab={trace[2] === undefined ? "flows" : "paths"} identity={identity} />;
   }
-  return <Problem error={new ApiError(404, "")} what="such page" gone={<p>Nothing has the address {path}.</p>} />;
+  return <Problem alone error={new ApiError(404, "")} what="such page" gone={<p>Nothing has the address {path}.</p>} />;
 }

@@ -1,5 +1,5 @@
 import { clockTime, flowPath, type FlowPath, fullTime, packetLine, shortName, type ShownFlow } from "#apps/web/model";
-import { lazy, type ReactNode, Suspense, useMemo, useState } from "react";
+import { lazy, type ReactNode, Suspense, useCallback, useMemo, useState } from "react";
 import { ApiError, isNotOffered } from "../api/client.ts";
 import { download, getFlow, type Identity, mayChange, pinFlow } from "../api/resources.ts";
 import { Icon } from "../ui/icons.tsx";
@@ -44,6 +44,7 @@ export function FlowView({ traceId, flowId, identity }: FlowViewProps): ReactNod
           <Loading what="flow" />
         ) : (
           <Problem
+            alone
             error={error}
             what="flow"
             retry={flow.reload}
@@ -73,10 +74,10 @@ function Flow({ flow, traceId, identity, onChange }: FlowProps): ReactNode {
   const path = useMemo(() => flowPath(flow), [flow]);
   const [selected, setSelected] = useState<string | null>(null);
   useTitle(flow.why);
-  const select = (hop: string, scroll: boolean): void => {
+  const select = useCallback((hop: string): void => {
     setSelected(hop);
-    if (scroll) document.getElementById(`hop-${hop}`)?.scrollIntoView({ block: "nearest" });
-  };
+    document.getElementById(`hop-${hop}`)?.scrollIntoView({ block: "nearest" });
+  }, []);
   return (
     <article className="flow" aria-labelledby="flow-why">
       <header className={`flow-top${path.failing === null ? "" : " has-failed"}`}>
@@ -88,23 +89,18 @@ function Flow({ flow, traceId, identity, onChange }: FlowProps): ReactNode {
             {clockTime(flow.startedAtMs)}
           </time>
         </p>
-        {path.failing !== null && <Failing failing={path.failing} path={path} onShow={(hop) => select(hop, true)} />}
+        {path.failing !== null && <Failing failing={path.failing} path={path} onShow={select} />}
         <CompletenessNotice flow={flow} />
         <FlowActions flow={flow} traceId={traceId} identity={identity} onChange={onChange} />
       </header>
       <div className="flow-columns">
         <section className="flow-path" aria-label="Path">
           <Suspense fallback={<Loading what="drawing" />}>
-            <PathGraph path={path} selected={selected} onSelect={(hop) => select(hop, true)} />
+            <PathGraph path={path} selected={selected} onSelect={select} />
           </Suspense>
         </section>
         <section className="flow-steps" aria-label="Steps">
-          <StepsTable
-            path={path}
-            startedAtMs={flow.startedAtMs}
-            selected={selected}
-            onSelect={(hop) => select(hop, false)}
-          />
+          <StepsTable path={path} startedAtMs={flow.startedAtMs} selected={selected} onSelect={setSelected} />
         </section>
       </div>
       <RawJson value={flow} name={`flow-${flow.flowTraceId}.json`} />

@@ -28,7 +28,7 @@ export function NewTraceView({ identity }: { readonly identity: Identity }): Rea
   const limitWrong = limit.trim() !== "" && !/^[1-9]\d{0,14}$/.test(limit.trim());
   if (!mayChange(identity))
     return (
-      <Empty title="Your role may look, not trace">
+      <Empty alone title="Your role may look, not trace">
         <p>Creating trace requests needs the role of an administrator.</p>
       </Empty>
     );

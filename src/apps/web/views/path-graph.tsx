@@ -1,4 +1,4 @@
-import { type FlowPath, hasFailed, type Hop, type HopGroup } from "#apps/web/model";
+import { changesInShort, type FlowPath, hasFailed, type Hop, type HopGroup } from "#apps/web/model";
 import {
   type Edge,
   Handle,
@@ -10,7 +10,7 @@ import {
   ReactFlowProvider,
   useReactFlow,
 } from "@xyflow/react";
-import { createContext, type ReactNode, useContext, useEffect, useMemo, useRef, useState } from "react";
+import { createContext, memo, type ReactNode, useContext, useEffect, useMemo, useRef, useState } from "react";
 import { Icon, type IconName } from "../ui/icons.tsx";
 import { isDrawn, layOut, MAX_SUMMARY, type PathLayout } from "./path-layout.ts";
 import { HOP_ICON } from "./steps-table.tsx";
@@ -203,15 +203,21 @@ function HostNode({ data }: NodeProps): ReactNode {
 function HopNode({ data }: NodeProps): ReactNode {
   const { hop } = data as HopData;
   const { selected, onSelect } = useContext(SelectionContext);
+  return <HopButton hop={hop} selected={selected === hop.id} onSelect={onSelect} />;
+}
+
+interface HopButtonProps {
+  readonly hop: Hop;
+  readonly selected: boolean;
+  readonly onSelect: (hop: string) => void;
+}
+
+const HopButton = memo(function HopButton({ hop, selected, onSelect }: HopButtonProps): ReactNode {
   const flow = useReactFlow();
   const name = hop.device === null || hop.device.name === "" ? hop.device?.id : hop.device.name;
   const title = hop.kind === "withheld" ? "withheld" : name;
-  const words = [
-    hop.failed ? "failing hop: " : "",
-    hop.kind === "device" ? `${hop.device?.type} ` : hop.kind === "withheld" ? "" : `${hop.kind} at port `,
-    title ?? "",
-    hop.summary.length === 0 ? "" : `, ${hop.summary.join(", ")}`,
-  ].join("");
+  /** What the icon says to who sees it. */
+  const what = hop.kind === "device" ? `${hop.device?.type} ` : hop.kind === "withheld" ? "" : `${hop.kind} at port `;
   /** What has the keyboard's focus is to be seen. */
   const show = (): void => {
     const node = flow.getNode(hop.id);
@@ -229,15 +235,20 @@ function HopNode({ data }: NodeProps): ReactNode {
       <Handle type="target" id="l" position={Position.Left} isConnectable={false} />
       <button
         type="button"
-        className={`hop-node hop-node-${hop.kind}${hop.failed ? " is-failed" : ""}${selected === hop.id ? " is-selected" : ""}`}
-        aria-label={words}
-        aria-pressed={selected === hop.id}
+        className={`hop-node hop-node-${hop.kind}${hop.failed ? " is-failed" : ""}${selected ? " is-selected" : ""}`}
+        aria-pressed={selected}
         onFocus={show}
         onClick={() => onSelect(hop.id)}
       >
         <span className="hop-name">
           <Icon name={hop.failed ? "cross" : HOP_ICON(hop)} />
-          <span className="cut">{title}</span>
+          <span className="cut">
+            <span className="sr">
+              {hop.failed ? "failing hop: " : ""}
+              {what}
+            </span>
+            {title}
+          </span>
           {hop.matched && (
             <span className="hop-matched" title="the trace matched here">
               traced
@@ -254,12 +265,10 @@ function HopNode({ data }: NodeProps): ReactNode {
             {line}
           </span>
         ))}
-        {hop.changes.length > 0 && (
-          <span className="hop-line muted">rewrites {hop.changes.map((c) => c.label).join(", ")}</span>
-        )}
+        {hop.changes.length > 0 && <span className="hop-line muted">rewrites {changesInShort(hop.changes)}</span>}
       </button>
       <Handle type="source" id="b" position={Position.Bottom} isConnectable={false} />
       <Handle type="source" id="r" position={Position.Right} isConnectable={false} />
     </>
   );
-}
+});

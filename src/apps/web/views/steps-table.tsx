@@ -10,7 +10,7 @@ import {
   offsetText,
   plural,
 } from "#apps/web/model";
-import { Fragment, type ReactNode, useState } from "react";
+import { Fragment, memo, type ReactNode, useState } from "react";
 import { Icon, type IconName } from "../ui/icons.tsx";
 
 interface StepsTableProps {
@@ -97,7 +97,8 @@ interface HopProps {
   readonly onSelect: (hop: string) => void;
 }
 
-function HopSteps({ hop, startMs, all, selected, onSelect }: HopProps): ReactNode {
+/** Drawn anew only when it is chosen or no longer. */
+const HopSteps = memo(function HopSteps({ hop, startMs, all, selected, onSelect }: HopProps): ReactNode {
   const steps = all ? hop.steps : hop.steps.filter(decides);
   const hidden = hop.steps.length - steps.length;
   if (steps.length === 0) return null;
@@ -118,7 +119,7 @@ function HopSteps({ hop, startMs, all, selected, onSelect }: HopProps): ReactNod
       ))}
     </tbody>
   );
-}
+});
 
 export const HOP_ICON = (hop: Hop): IconName => {
   if (hop.kind === "withheld") return "lock";

@@ -31,7 +31,7 @@ export function TraceView({ id, tab, identity }: TraceViewProps): ReactNode {
     return trace.error === null ? (
       <Loading what="trace" />
     ) : (
-      <Problem error={trace.error} what="trace request" retry={trace.reload} />
+      <Problem alone error={trace.error} what="trace request" retry={trace.reload} />
     );
   return (
     <>

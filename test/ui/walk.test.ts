@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import type { Lab } from "#apps/lab";
+import type { Browser } from "playwright-core";
+import { FakeIdentity, identityOf } from "../support/fake-identity.ts";
+import { ip, launch, noBrowser, signIn, startUiLab, type Visit, visit, vmOf } from "../support/ui-kit.ts";
+
+/** What an operator does at night: sign in, ask for a trace, watch a flow come, read where it failed, tidy up. */
+describe("the operator's walk", { skip: noBrowser, timeout: 180_000 }, () => {
+  let lab: Lab;
+  let browser: Browser;
+  let here: Visit;
+
+  before(async () => {
+    lab = await startUiLab({ identity: new FakeIdentity({ root: identityOf("operators", "admin") }) });
+    browser = await launch();
+    here = await visit(browser);
+    await here.page.goto(lab.url);
+  });
+  after(async () => {
+    await browser?.close();
+    await lab?.stop();
+  });
+
+  it("asks who is there, and says when the password is wrong", async () => {
+    const { page } = here;
+    await signIn(page, "root", "wrong");
+    await page.getByText("The name or the password is wrong.").waitFor();
+    await signIn(page, "root", "right");
+    await page.getByRole("heading", { name: "Nothing is being traced" }).waitFor();
+    await page.getByText("user of operators").waitFor();
+  });
+
+  it("creates a trace: a device by its name, a condition by its fields, both said in a sentence", async () => {
+    const { page } = here;
+    await page.getByRole("link", { name: "New trace" }).first().click();
+    const device = page.getByRole("combobox", { name: "Device" });
+    await device.fill("red-rou");
+    await page.getByRole("option", { name: /^red-router router/ }).waitFor();
+    await device.press("Enter");
+    await page.getByLabel("Protocol").selectOption("tcp");
+    await page.getByLabel("Destination port").fill("22x");
+    await page.getByRole("alert").getByText("position 18").waitFor();
+    await page.getByLabel("Destination port").fill("22");
+    await page.getByText("TCP packets to port 22 entering router red-router.").waitFor();
+    assert.equal(await page.getByLabel("Expression").inputValue(), "tcp and dst port 22");
+    await page.getByLabel("Expression").fill("tcp and src net 10.0.1.0/24 and dst port 22");
+    assert.equal(await page.getByLabel("Source", { exact: true }).inputValue(), "10.0.1.0/24");
+    await page.getByLabel("Name", { exact: true }).fill("who stops ssh");
+    await page.getByRole("button", { name: "Create and enable" }).click();
+    await page.getByRole("heading", { name: "who stops ssh" }).waitFor();
+    await page.getByRole("heading", { name: "Waiting for the first flow" }).waitFor();
+    await page.getByText("Live", { exact: true }).waitFor();
+  });
+
+  it("shows the flow when the packet comes, and its failing hop first", async () => {
+    const { page } = here;
+    void vmOf(lab, "red-web/red-1").tcpConnect(ip("10.0.2.20"), 22);
+    const row = page.getByRole("link", { name: /^Dropped at port red-db\/router/ });
+    await row.waitFor();
+    assert.match(
+      await page.locator(".flow-space .flow-row").first().innerText(),
+      /dropped[^]*TCP[^]*→ 10\.0\.2\.20:22/,
+    );
+    await row.click();
+    const failing = page.getByRole("group", { name: "Failing hop" });
+    await failing.waitFor();
+    const said = await failing.innerText();
+    assert.match(said, /Failing hop: bridge red-db, entered by port router/);
+    assert.match(said, /Rule 7 of chain red-db-guard \(drop\) matched/);
+    const top = await page.locator(".flow-top").innerText();
+    assert.ok(top.indexOf("Dropped at") < top.indexOf("Failing hop"), "the sentence stands first");
+    assert.match(top, /Complete: the one host reported/);
+  });
+
+  it("draws the way with the failing hop marked, and shows its steps when it is chosen", async () => {
+    const { page } = here;
+    const path = page.getByRole("region", { name: "Path" });
+    for (const name of [/^entry at port red-web\/red-1/, /^bridge red-web/, /^router red-router/])
+      await path.getByRole("button", { name }).waitFor();
+    const failing = path.getByRole("button", { name: /^failing hop: bridge red-db/ });
+    assert.match((await failing.getAttribute("class")) ?? "", /is-failed/);
+    await path.getByRole("button", { name: /^router red-router/ }).click();
+    const steps = page.locator("tbody.hop.is-selected");
+    assert.match(await steps.innerText(), /router red-router[^]*Route to 10\.0\.2\.20[^]*TTL\s*64\s*→\s*63/);
+    await page.getByText("Raw JSON").click();
+    const raw = JSON.parse(await page.locator(".raw pre").innerText()) as { verdict: string };
+    assert.equal(raw.verdict, "dropped");
+  });
+
+  it("a link to the flow leads to the flow", async () => {
+    const { page } = here;
+    const link = page.url();
+    assert.match(link, /\/traces\/[0-9a-f-]{36}\/flows\/[0-9a-f-]{36}$/);
+    await page.goto(link);
+    await page.getByRole("group", { name: "Failing hop" }).waitFor();
+  });
+
+  it("disables and deletes", async () => {
+    const { page } = here;
+    await page.getByRole("link", { name: "Flows" }).click();
+    await page.getByRole("switch", { name: "Enabled" }).click();
+    await page.getByText("Off: nothing new comes").waitFor();
+    await page.getByRole("button", { name: "Delete" }).click();
+    const dialog = page.getByRole("dialog", { name: "Delete who stops ssh?" });
+    await dialog.getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("heading", { name: "Nothing is being traced" }).waitFor();
+  });
+
+  it("has asked nobody else for anything, put no token in an address, and met no error", () => {
+    assert.ok(here.requests.length > 10);
+    for (const { url, headers } of here.requests) {
+      assert.ok(url.startsWith(`${lab.url}/`), url);
+      assert.ok(!url.includes("root"), url);
+      const open = !url.includes("/midonet-api/") || /\/(login|whoami)$/.test(url);
+      assert.ok(open || headers["x-auth-token"] === "root", url);
+      assert.equal(headers["cookie"], undefined);
+    }
+    assert.deepEqual(here.problems, []);
+  });
+
+  it("signing out forgets the token", async () => {
+    const { page } = here;
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("heading", { name: "Midotrace" }).waitFor();
+    assert.equal(await page.evaluate("sessionStorage.length"), 0);
+    await page.reload();
+    await page.getByLabel("User name").waitFor();
+  });
+});
