@@ -1,6 +1,6 @@
-import type { BridgeId, PortId, RouterId } from "#core/base";
+import type { BridgeId, RouterId } from "#core/base";
 import { arpTag, macPortTag } from "#core/flows";
-import type { HostState } from "#core/nsdb";
+import type { HostState, ListedMac } from "#core/nsdb";
 import { formatIpv4, formatMac, parseMac } from "#core/packets";
 import type { ArpEntry, FlowState, MacEntry } from "#core/simulation";
 import type { BridgeDevice, RouterDevice } from "#core/topology";
@@ -12,7 +12,7 @@ import type { BridgeDevice, RouterDevice } from "#core/topology";
  */
 export class LoadingState implements FlowState {
   private readonly state: HostState;
-  private readonly macs = new Map<string, ReadonlyMap<string, PortId>>();
+  private readonly macs = new Map<string, ReadonlyMap<string, ListedMac>>();
   private readonly arps = new Map<RouterId, ReadonlyMap<string, number>>();
   private readonly wanted = new Map<string, () => Promise<void>>();
 
@@ -27,8 +27,10 @@ export class LoadingState implements FlowState {
       this.wanted.set(key, () => this.loadMacs(bridge.id, vlan, key));
       return null;
     }
-    const port = table.get(formatMac(mac));
-    return port === undefined ? null : { port, tag: macPortTag(bridge.id, vlan, mac, port) };
+    const entry = table.get(formatMac(mac));
+    if (entry === undefined) return null;
+    const { portId: port, fixed = false } = entry;
+    return { port, fixed, tag: macPortTag(bridge.id, vlan, mac, port) };
   }
 
   arp(router: RouterDevice, ip: number): ArpEntry | null {
@@ -57,7 +59,7 @@ export class LoadingState implements FlowState {
 
   private async loadMacs(bridge: BridgeId, vlan: number, key: string): Promise<void> {
     const entries = await this.state.macs(bridge, vlan);
-    this.macs.set(key, new Map(entries.map((e) => [e.mac, e.portId])));
+    this.macs.set(key, new Map(entries.map((e) => [e.mac, e])));
   }
 
   private async loadArp(router: RouterId): Promise<void> {
