@@ -2,6 +2,7 @@ import {
   deviceOfTrace,
   type NamedObject,
   type Owner,
+  PATH_OWNERS,
   type PathOwner,
   type ReferenceKind,
   referencesOf,
@@ -11,7 +12,7 @@ import {
 } from "#core/api-contract";
 import { isUuid, MidotraceError } from "#core/base";
 import type { Identity } from "#core/identity";
-import { json, type Result } from "./call.ts";
+import { EMPTY, json, type PlainResult } from "./call.ts";
 import { type Owned, Ownership } from "./ownership.ts";
 
 /** A request, read; what of it a handler may see. */
@@ -24,7 +25,7 @@ export interface Asked {
 export type Decision =
   | { readonly kind: "go"; readonly asked: Asked }
   /** There is nothing to be done, and this is said. */
-  | { readonly kind: "answer"; readonly result: Exclude<Result, { readonly kind: "events" }> };
+  | { readonly kind: "answer"; readonly result: PlainResult };
 
 /** Those of a route that says whose object it is about. */
 type OwnRoles = Extract<Roles, { readonly owner: Owner }>;
@@ -55,21 +56,39 @@ export class Access {
   }
 
   /**
+   * Before the body is looked at: the object of the path.
+   * @returns it; null where the path names none that has an owner; an answer where there is nothing to be done.
+   * @throws MidotraceError FORBIDDEN when it is another tenant's; NOT_FOUND; STORE_UNAVAILABLE.
+   */
+  async object(
+    route: Route,
+    { owner }: OwnRoles,
+    who: Identity,
+    params: Asked["params"],
+  ): Promise<{ readonly stored: Owned | null } | { readonly answer: PlainResult }> {
+    if (!isPathOwner(owner)) return { stored: null };
+    const id = params["id"] ?? "";
+    const stored = await this.find(owner, id);
+    if (stored === null) return { answer: missing(route, owner, id) };
+    needOwn(who, owner, id, stored);
+    return { stored };
+  }
+
+  /**
+   * @param stored the object of the path.
    * @throws MidotraceError FORBIDDEN for what is others'; NOT_FOUND for what is not there, and for what nobody may find out
    *   to be there; BAD_EXPRESSION; STORE_UNAVAILABLE.
    */
-  async decide(route: Route, roles: OwnRoles, who: Identity, asked: Asked): Promise<Decision> {
-    const { owner } = roles;
+  async decide(
+    route: Route,
+    { owner }: OwnRoles,
+    who: Identity,
+    asked: Asked,
+    stored: Owned | null,
+  ): Promise<Decision> {
     if (owner === "each-listed") return listed(who, asked);
-    let stored: Owned | null = null;
     if (owner === "trace-device-of-body") await this.needDevice(who, asked.body as TraceBody);
-    else if (owner === "port-of-body") await this.needPort(who, asked.body);
-    else if (owner !== "body") {
-      const id = asked.params["id"] ?? "";
-      stored = await this.find(owner, id);
-      if (stored === null) return missing(route, owner, id);
-      needOwn(who, owner, id, stored);
-    }
+    if (owner === "port-of-body") await this.needPort(who, asked.body);
     const body = owned(route, who, asked.body);
     // Of a trace request nothing but `enabled` can be changed.
     if (route.method !== "GET" && owner !== "trace") await this.needReferences(who, body, stored?.record ?? null);
@@ -137,10 +156,13 @@ function listed(who: Identity, asked: Asked): Decision {
 }
 
 /** As MidoNet has it: what is not there cannot be deleted, which some of its resources call done. */
-function missing(route: Route, kind: string, id: string): Decision {
-  if (route.method === "DELETE" && !route.errors.includes("NOT_FOUND"))
-    return { kind: "answer", result: { kind: "empty" } };
+function missing(route: Route, kind: string, id: string): PlainResult {
+  if (route.method === "DELETE" && !route.errors.includes("NOT_FOUND")) return EMPTY;
   throw notFound(kind, id);
+}
+
+function isPathOwner(owner: Owner): owner is PathOwner {
+  return (PATH_OWNERS as readonly string[]).includes(owner);
 }
 
 function needOwn(who: Identity, kind: string, id: string, { tenantId }: Owned): void {

@@ -1,4 +1,4 @@
-import type { OperationId } from "#core/api-contract";
+import type { OperationId, Route } from "#core/api-contract";
 import type { Cancel, Clock, Lifecycle, MetricSource, Random, RenderMetrics, Scheduler } from "#core/base";
 import { type IdentityProvider, NoAuthentication } from "#core/identity";
 import { Nsdb, type NsdbStore } from "#core/nsdb";
@@ -71,6 +71,8 @@ export interface ApiServerOptions {
   readonly renderMetrics?: RenderMetrics;
   /** Of parts that the server is given, shown with its own. */
   readonly metrics?: readonly MetricSource[];
+  /** What is served. Default: the contract; others are for tests of what a declaration does. */
+  readonly routes?: readonly (readonly [OperationId, Route])[];
   /** Version of the program. */
   readonly version?: string;
   /** Events that may wait for one client of a stream, default 1000. */
@@ -201,6 +203,7 @@ export class ApiServer implements Lifecycle {
       handlers,
       identity,
       agents,
+      routes: this.options.routes,
       access: new Access(new Ownership(this.nsdb)),
       scheduler,
       origin: () => this.url,

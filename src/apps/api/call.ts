@@ -76,6 +76,9 @@ export type Result =
   /** The handler takes the connection; what it returns ends the stream, and says why. */
   | { readonly kind: "events"; readonly open: (sink: StreamSink) => (reason: string) => void };
 
+/** One that is answered, and done. */
+export type PlainResult = Exclude<Result, { readonly kind: "events" }>;
+
 /** Where a stream of server-sent events goes. */
 export interface StreamSink {
   /** False: the client is behind; `onDrain` is called once when it has caught up. */
@@ -94,7 +97,7 @@ export type Handlers<Ids extends OperationId = OperationId> = { readonly [Id in 
 export const json = (value: unknown, status?: number): Extract<Result, { readonly kind: "json" }> =>
   status === undefined ? { kind: "json", value } : { kind: "json", value, status };
 export const created = (location: string, value?: unknown): Result => ({ kind: "created", location, value });
-export const EMPTY: Result = { kind: "empty" };
+export const EMPTY: Extract<Result, { readonly kind: "empty" }> = { kind: "empty" };
 
 /** Runs work that may find its object missing: for the deletions that MidoNet answers with 204 then, too. */
 export async function ignoringMissing(work: Promise<unknown>): Promise<void> {

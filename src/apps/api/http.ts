@@ -15,7 +15,7 @@ import { type Identity, type IdentityProvider, NOBODY } from "#core/identity";
 import type { RequestListener, Server } from "node:http";
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { type Access, admit, type Asked } from "./access.ts";
-import type { Handlers, Result, StreamSink } from "./call.ts";
+import type { Handlers, PlainResult, Result, StreamSink } from "./call.ts";
 import { type AgentGate, needHost, tokenOf } from "./caller.ts";
 import { connectionOptions, limitConnections, needShortUrl } from "./connections.ts";
 import { errorReply, type ErrorReply, replyFor, toMidotraceError } from "./http-error.ts";
@@ -55,6 +55,8 @@ export interface HttpOptions {
   readonly readOnly: () => Promise<boolean>;
   /** Null: plain http. */
   readonly tls: ServerTls | null;
+  /** Default: the contract's. */
+  readonly routes?: readonly (readonly [OperationId, Route])[] | undefined;
   /** Serve these and nothing else. Default: everything. */
   readonly only?: ReadonlySet<OperationId>;
   /** Ask nobody who they are for these. Default: for what the contract says. */
@@ -101,7 +103,7 @@ export function buildHttp(options: HttpOptions): FastifyInstance {
     return send(reply, replyFor(known));
   });
   const site = options.only === undefined ? (options.site ?? null) : null;
-  const routes = allRoutes().filter(([operation]) => options.only?.has(operation) ?? true);
+  const routes = (options.routes ?? allRoutes()).filter(([operation]) => options.only?.has(operation) ?? true);
   const paths = pathsOf(routes.map(([, route]) => route));
   app.setNotFoundHandler((request, reply) => notFound(paths, request, reply));
   if (site !== null) serveSite(app, site);
@@ -137,14 +139,13 @@ async function serve(
   if (viewer !== NOBODY) options.rates.identified(viewer);
   const own = admit(route.roles, viewer);
   const media = mediaOf(request, route);
-  let asked: Asked = {
-    params: paramsOf(request),
-    query: queryOf(request, route),
-    body: bodyOf(request, route, options.limits),
-  };
+  const params = paramsOf(request);
+  const object = own === null ? { stored: null } : await options.access.object(route, own, viewer, params);
+  if ("answer" in object) return answer(object.answer, route, media, reply);
+  let asked: Asked = { params, query: queryOf(request, route), body: bodyOf(request, route, options.limits) };
   needHost(hostId, asked.body);
   if (own !== null) {
-    const decision = await options.access.decide(route, own, viewer, asked);
+    const decision = await options.access.decide(route, own, viewer, asked, object.stored);
     if (decision.kind === "answer") return answer(decision.result, route, media, reply);
     ({ asked } = decision);
   }
@@ -169,7 +170,7 @@ async function serve(
     if (now.viewer.tenantId !== viewer.tenantId || now.viewer.admin !== viewer.admin)
       throw new MidotraceError("UNAUTHENTICATED", "the token stands for somebody else now");
     const left = admit(route.roles, now.viewer);
-    if (left !== null) await options.access.decide(route, left, now.viewer, asked);
+    if (left !== null) await options.access.object(route, left, now.viewer, params);
   };
   return stream(result, request, reply, (end) => watchAccess(options.scheduler, again, end));
 }
@@ -192,12 +193,7 @@ async function callerOf(options: HttpOptions, route: Route, request: FastifyRequ
   return { viewer: await options.identity.identify(tokenOf(request)), hostId: null };
 }
 
-function answer(
-  result: Exclude<Result, { readonly kind: "events" }>,
-  route: Route,
-  media: string,
-  reply: FastifyReply,
-): FastifyReply {
+function answer(result: PlainResult, route: Route, media: string, reply: FastifyReply): FastifyReply {
   switch (result.kind) {
     case "json":
       return reply

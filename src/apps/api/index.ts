@@ -9,6 +9,7 @@
  */
 export { ApiServer, type ApiServerOptions, type Started } from "./api-server.ts";
 export { EventStream, type EventStreamOptions, HEARTBEAT_MS } from "./event-stream.ts";
+export { agentGate, type AgentTokens, parseAgentTokens } from "./agent-gate.ts";
 export { ACCESS_CHECK_MS } from "./watch-access.ts";
 export type { ApiLog, StreamSink } from "./call.ts";
 export { isLoopback, type ListenAddress, parseListen, requireLoopback } from "./listen.ts";

@@ -20,7 +20,18 @@ export type Roles =
   | { readonly agent: true };
 
 /** The object whose id is the path parameter `id`. */
-export type PathOwner = "bridge" | "router" | "port" | "chain" | "rule" | "route" | "port-group" | "trace" | "tenant";
+export const PATH_OWNERS = [
+  "bridge",
+  "router",
+  "port",
+  "chain",
+  "rule",
+  "route",
+  "port-group",
+  "trace",
+  "tenant",
+] as const;
+export type PathOwner = (typeof PATH_OWNERS)[number];
 
 /** Whose tenant decides. */
 export type Owner =
