@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { it } from "node:test";
 import { COMPLETENESS_STATES, DROP_REASONS, LOSS_CAUSES, MISSING_REASONS, STEP_KINDS, VERDICTS } from "#core/tracing";
+import { ADVICE_TABLES, advicePages } from "./advice-tables.ts";
+import { checkMidotrace, shellWords } from "./command-lines.ts";
 import { EVERY_STEP } from "../support/tracing-steps.ts";
 
 /** Rows of the table whose first column is headed `head`, as cells without back-ticks round the first. */
@@ -56,4 +58,19 @@ it("completeness.md has a row for each cause of a loss, and no other", () => {
 it("completeness.md has a row for each state and each reason, and no other", () => {
   same("completeness", "state", COMPLETENESS_STATES);
   same("completeness", "reason", MISSING_REASONS);
+});
+
+it("what to do stands in the pages as the code says it", () => {
+  for (const [path, text] of advicePages())
+    assert.equal(readFileSync(path, "utf8"), text, "run: node --conditions=source test/docs/print.ts");
+});
+
+it("what to do names a next command wherever there is something to do, and the command exists", () => {
+  for (const [page, , advice] of ADVICE_TABLES) {
+    for (const [name, { say, run }] of Object.entries(advice)) {
+      assert.equal(run === null, say.startsWith("Nothing."), `${page} ${name}`);
+      assert.match(say, /[.:]$/, `${page} ${name}`);
+      if (run?.startsWith("midotrace ") === true) assert.doesNotThrow(() => checkMidotrace(shellWords(run)), run);
+    }
+  }
 });

@@ -37,7 +37,7 @@ test("the lab shows its first traced flow from both hosts, serves its users, and
   const packet = "tcp 10.0.1.10:4000 > 10.0.2.2:22";
   const what = await ran("simulate", "--port", "red-web/red-1", "--packet", packet, "--api", url);
   assert.equal(what.code, 0, what.err);
-  assert.match(what.out, /^DROPPED [^\n]*red-db-guard[^]*simulated: no packet was sent\n$/);
+  assert.match(what.out, /^✗ DROPPED [^\n]*red-db-guard[^]*simulated: no packet was sent\n$/);
 
   const argv = ["trace", "create", "--router", "red-router", "--match", "tcp", "--limit", "9007199254740993"];
   const followed = await ran(...argv, "--follow", "--count", "1", "--json", "--api", url);

@@ -45,6 +45,11 @@ export async function commandIndex(): Promise<readonly CommandEntry[]> {
       summary: "check what this host's agent stands on, and say what to do",
       load: async () => (await import("#apps/agent")).agentDoctorCommand,
     },
+    {
+      name: "completion",
+      summary: "complete commands, options and names in bash, zsh or fish",
+      load: async () => (await import("./completion.ts")).completion,
+    },
     ...[...clientCommands, ...authCommands, ...storeCommands].map((c) => ({
       name: c.name,
       summary: c.summary,

@@ -13,6 +13,12 @@ function version(): string {
   return String((JSON.parse(text) as { version: unknown }).version);
 }
 
+/** Of the terminal as it is now; of what is no terminal, as its user says (COLUMNS is what shells call it). */
+function columns(): number {
+  const told = Number(process.env["COLUMNS"]);
+  return process.stdout.columns ?? (Number.isInteger(told) && told > 0 ? told : COLUMNS);
+}
+
 /** https://no-color.org: set and not empty means none. FORCE_COLOR wins where a pipe wants them. */
 function wantsColours(env: NodeJS.ProcessEnv): boolean {
   if ((env["NO_COLOR"] ?? "") !== "") return false;
@@ -28,11 +34,13 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     stop.abort();
   });
 }
+let unread = false;
 const readerIsGone = (error: NodeJS.ErrnoException): boolean => error.code === "EPIPE" || error.code === "EIO";
 // `midotrace … | head`, or the terminal is gone: nobody reads any more, which is no failure of ours. What runs ends in order
 // (a lab removes what it made).
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (!readerIsGone(error)) throw error;
+  unread = true;
   stop.abort();
 });
 // A daemon whose log is not taken any more goes on with its work.
@@ -45,7 +53,9 @@ const io: Io = {
   err: (text) => process.stderr.write(text),
   env: process.env,
   colours: wantsColours(process.env),
-  columns: process.stdout.columns ?? COLUMNS,
+  get columns() {
+    return columns();
+  },
   version: version(),
   ...(process.stdin.isTTY
     ? { askSecret: (prompt: string) => askSecret(process.stdin, (text) => process.stderr.write(text), prompt) }
@@ -54,4 +64,5 @@ const io: Io = {
   stop: stop.signal,
 };
 
-process.exitCode = await run(process.argv.slice(2), await commandIndex(), io);
+const code = await run(process.argv.slice(2), await commandIndex(), io);
+process.exitCode = unread ? 0 : code;

@@ -1,3 +1,6 @@
+export * from "./advice.ts";
+export { columnsOf, cutToColumns, padToColumns } from "./columns.ts";
+export { STEP_ADVICE } from "./step-advice.ts";
 export * from "./header.ts";
 export * from "./printable.ts";
 export * from "./recorder.ts";
@@ -16,6 +19,7 @@ export * from "./assemble.ts";
 export * from "./flow-trace.ts";
 export * from "./redact.ts";
 export * from "./render.ts";
+export { ANSI, type Ink, Page, type Palette } from "./page.ts";
 export * from "./render-tree.ts";
 export * from "./trace-spool.ts";
 export * from "./trace-store.ts";

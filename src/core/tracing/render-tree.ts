@@ -1,28 +1,12 @@
 import type { Completeness, PublicFlowTrace, PublicSegment, PublicStep, ShownStep } from "./flow-trace.ts";
-import { printable } from "./printable.ts";
+import { type AdviceNames, type Advice, adviceCommand, DROP_ADVICE, MISSING_ADVICE } from "./advice.ts";
+import { type Ink, Page, type PageOptions, type Piece } from "./page.ts";
+import type { DropReason } from "./verdict.ts";
 import type { TraceKey } from "./trace-key.ts";
 
-/** What a piece of the tree is; the palette gives it a colour. */
-export type Ink = "good" | "bad" | "unsure" | "strong" | "faint" | "plain";
-
-/** Opening code of each ink; closed by `reset`. */
-export type Palette = Readonly<Record<Ink | "reset", string>>;
-
-export const ANSI: Palette = {
-  good: "\u001b[32m",
-  bad: "\u001b[1;31m",
-  unsure: "\u001b[33m",
-  strong: "\u001b[1m",
-  faint: "\u001b[2m",
-  plain: "",
-  reset: "\u001b[0m",
-};
-
-export interface TreeOptions {
-  readonly colour: boolean;
-  /** Columns of the terminal; at least 24 are used. */
-  readonly width: number;
-  readonly palette?: Palette;
+export interface TreeOptions extends PageOptions {
+  /** Say below the sentence what to do about it. Default false. */
+  readonly advice?: boolean;
 }
 
 const MISSING_WORDS = {
@@ -47,13 +31,14 @@ const FAILED = new Set(["dropped", "rejected", "error"]);
 /** The answer as a tree for the terminal: sentence, packet, hosts with their devices and steps, completeness. */
 export function renderFlowTrace(trace: PublicFlowTrace, options: TreeOptions): string {
   const out = new Page(options);
-  out.line("", "", headline(trace));
+  out.line("", "  ", headline(trace));
   if (trace.key !== null) out.line("", "", [[keyLine(trace.key), "plain"]]);
   out.line("", "", [[`flow trace ${trace.flowTraceId}`, "faint"]]);
   const failing = failingStep(trace);
+  if (options.advice === true) renderAdvice(out, trace, failing);
   for (const segment of trace.segments) {
     out.blank();
-    renderSegment(out, segment, trace.startedAtMs, failing);
+    renderSegment(out, segment, trace.startedAtMs, failing?.step ?? null);
   }
   out.blank();
   const known = trace.completeness.state === "complete";
@@ -63,6 +48,7 @@ export function renderFlowTrace(trace: PublicFlowTrace, options: TreeOptions): s
       : completenessLine(trace.completeness, trace.segments);
   const tone: Ink = known ? "good" : "unsure";
   out.line("", "  ", [[words, tone]]);
+  if (options.advice === true && trace.simulated !== true) renderMissing(out, trace);
   return out.text();
 }
 
@@ -83,28 +69,86 @@ function headline(trace: PublicFlowTrace): Piece[] {
   const { verdict, why } = trace;
   const begins = why.slice(0, verdict.length).toLowerCase() === verdict;
   return [
-    [verdict.toUpperCase(), verdictInk(verdict)],
+    [`${MARKS[verdictInk(verdict)] ?? ""}\u00a0${verdict.toUpperCase()}`, verdictInk(verdict)],
     [begins ? why.slice(verdict.length) : `  ${why}`, "strong"],
   ];
 }
+
+/** So that nobody needs colours to tell them apart. */
+const MARKS: { readonly [I in Ink]?: string } = { good: "✓", bad: "✗", unsure: "?" };
 
 function verdictInk(verdict: PublicFlowTrace["verdict"]): Ink {
   if (FAILED.has(verdict)) return "bad";
   return verdict === "unknown" ? "unsure" : "good";
 }
 
+interface Failure {
+  readonly segment: PublicSegment;
+  readonly step: ShownStep;
+}
+
 /** The last drop step of the first segment that failed. */
-function failingStep(trace: PublicFlowTrace): PublicStep | null {
-  for (const s of trace.segments) {
-    if (s.duplicate) continue;
-    const drop = s.steps.findLast((x) => isShown(x) && x.kind === "drop");
-    if (drop !== undefined && FAILED.has(s.verdict)) return drop;
+function failingStep(trace: PublicFlowTrace): Failure | null {
+  for (const segment of trace.segments) {
+    if (segment.duplicate) continue;
+    const step = segment.steps.findLast((x): x is ShownStep => isShown(x) && x.kind === "drop");
+    if (step !== undefined && FAILED.has(segment.verdict)) return { segment, step };
   }
   return null;
 }
 
+function renderAdvice(out: Page, trace: PublicFlowTrace, failing: Failure | null): void {
+  if (failing === null) return;
+  const advice = DROP_ADVICE[failing.step["reason"] as DropReason] as Advice | undefined;
+  if (advice !== undefined) adviceLines(out, advice, namesAt(trace, failing), failing.segment.hostName);
+}
+
+/** What to do about what is missing: each reason once. */
+function renderMissing(out: Page, trace: PublicFlowTrace): void {
+  const said = new Set<string>();
+  for (const { reason, hostName } of trace.completeness.missing) {
+    const advice = MISSING_ADVICE[reason] as Advice | undefined;
+    if (advice === undefined || said.has(reason)) continue;
+    said.add(reason);
+    adviceLines(out, advice, { TRACE: trace.traceRequestIds[0] ?? "TRACE", FLOW: trace.flowTraceId }, hostName);
+  }
+}
+
+function adviceLines(out: Page, { say, run, at }: Advice, names: AdviceNames, hostName: string | null): void {
+  out.line("  → ", "    ", [[say.replaceAll("`", ""), "plain"]]);
+  if (run === null) return;
+  const where = at === "GUEST" ? "in the guest: " : at === "HOST" ? `on ${hostText(hostName ?? "the host")}: ` : "";
+  out.line("  → ", "    ", [
+    [where, "plain"],
+    [adviceCommand(run, names), "strong"],
+  ]);
+}
+
+/** What the words of an advice stand for where the packet ended. */
+function namesAt(trace: PublicFlowTrace, { segment, step }: Failure): AdviceNames {
+  const shown = segment.steps.filter(isShown);
+  const before = shown.slice(0, shown.indexOf(step));
+  const last = (field: string): string | undefined => {
+    for (const step of before.toReversed()) {
+      const value = step[field];
+      if (typeof value === "string" || typeof value === "number") return String(value);
+    }
+    return undefined;
+  };
+  const { type, name, id } = step.device;
+  const device = { [type.toUpperCase()]: name === "" ? id : name };
+  const named = { CHAIN: last("chainName"), INTERFACE: last("interface"), MTU: last("mtuBytes") };
+  const known = Object.entries(named).filter(([, value]) => value !== undefined);
+  return {
+    ...Object.fromEntries(known),
+    ...device,
+    TRACE: trace.traceRequestIds[0] ?? "TRACE",
+    FLOW: trace.flowTraceId,
+  };
+}
+
 /** A tenant's alias already says that it is a host. */
-const hostText = (name: string): string => (name.startsWith("host ") ? name : `host ${name}`);
+const hostText = (name: string): string => (/^(the )?host /.test(name) ? name : `host ${name}`);
 
 const isShown = (s: PublicStep): s is ShownStep => s.withheld !== true;
 
@@ -126,7 +170,7 @@ function renderSegment(out: Page, segment: PublicSegment, startMs: number, faili
     const last = g === groups.length - 1;
     const stem = last ? "   " : "│  ";
     if (group.title === null) {
-      out.line(last ? "└─ " : "├─ ", stem, [["withheld: devices of others", "faint"]]);
+      out.line(last ? "└─ " : "├─ ", stem, [["▒▒ withheld: devices of others", "faint"]]);
       continue;
     }
     out.line(last ? "└─ " : "├─ ", stem, [[group.title, "strong"]]);
@@ -184,72 +228,4 @@ function keyLine(k: TraceKey): string {
 function arpLine(k: TraceKey): string {
   const word = k.networkProto === 1 ? "request" : k.networkProto === 2 ? "reply" : `operation ${k.networkProto}`;
   return `ARP ${word} for ${k.networkDst} from ${k.networkSrc}`;
-}
-
-type Piece = readonly [text: string, ink: Ink];
-
-/** Wraps words into lines that are never wider than the terminal; a word that is wider loses its tail to an ellipsis. */
-class Page {
-  private readonly lines: string[] = [];
-  private readonly width: number;
-  private readonly palette: Palette | null;
-
-  constructor(options: TreeOptions) {
-    this.width = Math.max(24, Math.floor(options.width));
-    this.palette = options.colour ? (options.palette ?? ANSI) : null;
-  }
-
-  blank(): void {
-    this.lines.push("");
-  }
-
-  /** `first` stands before the first line, `stem` before the others. */
-  line(first: string, stem: string, pieces: readonly Piece[]): void {
-    let prefix = first;
-    let row: Piece[] = [];
-    let used = first.length;
-    for (const [text, ink] of pieces) {
-      for (const token of printable(text).match(/ +|[^ ]+/g) ?? []) {
-        const blank = token.startsWith(" ");
-        const word = blank ? token : this.fit(token, Math.max(first.length, stem.length));
-        if (used + word.length > this.width) {
-          this.flush(prefix, row);
-          prefix = stem;
-          row = [];
-          used = stem.length;
-        }
-        if (blank && row.length === 0) continue;
-        row.push([word, ink]);
-        used += word.length;
-      }
-    }
-    this.flush(prefix, row);
-  }
-
-  text(): string {
-    return `${this.lines.join("\n")}\n`;
-  }
-
-  private fit(word: string, margin: number): string {
-    const room = this.width - margin;
-    return word.length <= room ? word : `${word.slice(0, room - 1)}…`;
-  }
-
-  private flush(prefix: string, row: readonly Piece[]): void {
-    let end = row.length;
-    while (end > 0 && row[end - 1]?.[0].startsWith(" ") === true) end--;
-    let text = this.paint(end === 0 ? prefix.trimEnd() : prefix, "faint");
-    for (let i = 0; i < end; ) {
-      const ink = (row[i] as Piece)[1];
-      let run = "";
-      while (i < end && (row[i] as Piece)[1] === ink) run += (row[i++] as Piece)[0];
-      text += this.paint(run, ink);
-    }
-    this.lines.push(text.replaceAll("\u00a0", " "));
-  }
-
-  private paint(text: string, ink: Ink): string {
-    if (this.palette === null || this.palette[ink] === "" || text === "") return text;
-    return `${this.palette[ink]}${text}${this.palette.reset}`;
-  }
 }

@@ -6,6 +6,8 @@ import {
   type FlowTrace,
   redactFlowTrace,
   renderFlowTrace,
+  adviceCommand,
+  columnsOf,
   renderStep,
   toPublic,
 } from "#core/tracing";
@@ -43,9 +45,9 @@ describe("a step as a sentence", () => {
 describe("a flow trace as a tree", () => {
   it("begins with the verdict and marks the failing step", () => {
     const lines = renderFlowTrace(toPublic(trace(droppedSegment())), PLAIN).split("\n");
-    assert.equal(lines[0], "DROPPED at bridge red-net on host h1: rule 2 (drop) of chain red-in matched.");
+    assert.equal(lines[0], "✗ DROPPED at bridge red-net on host h1: rule 2 (drop) of chain red-in matched.");
     assert.deepEqual(
-      lines.filter((l) => l.includes("✗")),
+      lines.slice(1).filter((l) => l.includes("✗")),
       ["│  ✗ Dropped: a rule of type drop matched (rule 2 of chain red-in)"],
     );
     assert.equal(lines.at(-2), "complete: the one host reported");
@@ -53,7 +55,7 @@ describe("a flow trace as a tree", () => {
 
   it("shows hosts in order, devices below them, and what the egress host did", () => {
     const text = renderFlowTrace(toPublic(trace(egressSegment(), ingressSegment())), PLAIN);
-    assert.ok(text.startsWith("DELIVERED to port blue-vm2 on host h2.\n"));
+    assert.ok(text.startsWith("✓ DELIVERED to port blue-vm2 on host h2.\n"));
     assert.ok(text.indexOf("host h1  ingress") < text.indexOf("host h2  egress"));
     assert.match(text, /├─ router provider-router\n│ {2}· In router/);
     assert.match(text, /complete: all 2 hosts reported\n$/);
@@ -61,14 +63,14 @@ describe("a flow trace as a tree", () => {
 
   it("says which host has not reported and why", () => {
     const text = renderFlowTrace(toPublic(trace(ingressSegment())), PLAIN);
-    assert.ok(text.startsWith("UNKNOWN  Not known: host h2 has not reported what became of the packet."));
+    assert.ok(text.startsWith("? UNKNOWN  Not known: host h2 has not reported what became of the packet."));
     assert.match(text, /partial: host h2 has not reported \(never came\)\n$/);
   });
 
   it("shows withheld steps as withheld", () => {
     const view = redactFlowTrace(trace(ingressSegment(), egressSegment()), { admin: false, tenantId: RED });
     const text = renderFlowTrace(view, PLAIN);
-    assert.match(text, /└─ withheld: devices of others/);
+    assert.match(text, /└─ ▒▒ withheld: devices of others/);
     assert.doesNotMatch(text, /provider|h1|h2|tap|blue|172\./);
   });
 
@@ -88,6 +90,38 @@ describe("a flow trace as a tree", () => {
           assert.ok(word.endsWith("…") ? all[i]?.startsWith(word.slice(0, -1)) : all[i] === word, word);
       }),
     );
+  });
+
+  it("counts columns, not letters: names in Chinese, with marks or emoji fit the terminal too", () => {
+    const t = toPublic(trace(ingressSegment(), egressSegment()));
+    const names = ["网桥一号".repeat(4), "e\u0301te\u0301-ro\u0302uter", "🚀🚀-пример-ルーター"];
+    const named = JSON.parse(JSON.stringify(t).replaceAll("provider-router", names.join(" "))) as typeof t;
+    for (let width = 24; width <= 120; width += 3) {
+      for (const line of renderFlowTrace(named, { colour: false, width }).split("\n"))
+        assert.ok(columnsOf(line) <= width, `${width}: ${columnsOf(line)}: ${line}`);
+    }
+    assert.ok(renderFlowTrace(named, { colour: false, width: 120 }).includes(names[0] ?? ""));
+  });
+
+  it("says what to do, with the names of this trace, below the sentence and below what is missing", () => {
+    const options = { ...PLAIN, advice: true };
+    const dropped = renderFlowTrace(toPublic(trace(droppedSegment())), options).split("\n");
+    const first = dropped.findIndex((l) => l.startsWith("  → "));
+    assert.ok(first > 0 && first < dropped.indexOf(""), "before the tree");
+    assert.match(dropped[first] ?? "", /^ {2}→ The rule that the sentence names decided\./);
+    assert.ok(dropped.includes("  → midotrace topology show --chain red-in"), dropped.join("\n"));
+    const missing = renderFlowTrace(toPublic(trace(ingressSegment())), options);
+    assert.match(
+      missing,
+      /\(never came\)\n {2}→ The packet or the report was lost[^]*\n {2}→ on host h2: midotrace agent doctor\n$/,
+    );
+    assert.doesNotMatch(renderFlowTrace(toPublic(trace(ingressSegment(), egressSegment())), options), /→/);
+  });
+
+  it("quotes names for the shell that they are pasted into", () => {
+    assert.equal(adviceCommand("show --chain CHAIN", { CHAIN: "red-in" }), "show --chain red-in");
+    assert.equal(adviceCommand("show --chain CHAIN", { CHAIN: "a'b; rm $(x)" }), "show --chain 'a'\\''b; rm $(x)'");
+    assert.equal(adviceCommand("show --chain CHAIN", {}), "show --chain CHAIN");
   });
 
   it("names the packet by its key", () => {
@@ -114,6 +148,6 @@ describe("a flow trace as a tree", () => {
       assert.equal(line.split("\u001b[0m").length - 1, opened / 2);
     }
     const palette = { good: "<g>", bad: "<b>", unsure: "<u>", strong: "<s>", faint: "<f>", plain: "", reset: "</>" };
-    assert.match(renderFlowTrace(view, { colour: true, width: 70, palette }), /^<b>DROPPED<\/><s> at bridge/);
+    assert.match(renderFlowTrace(view, { colour: true, width: 70, palette }), /^<b>✗ DROPPED<\/><s> at bridge/);
   });
 });

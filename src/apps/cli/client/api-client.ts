@@ -1,5 +1,6 @@
 import { BASE_PATH, parseExactJson, stringifyExactJson } from "#core/api-contract";
-import { type ErrorCode, ERRORS, MidotraceError, type Violation } from "#core/base";
+import { MidotraceError } from "#core/base";
+import { failureOf, unreachableText } from "./failures.ts";
 
 type Method = "GET" | "POST" | "PUT" | "DELETE";
 
@@ -107,18 +108,10 @@ export class ApiClient {
       if (this.stop.aborted) throw cause;
       throw new MidotraceError("STORE_UNAVAILABLE", unreachableText(this.base, cause), [], { cause });
     }
-    if (!response.ok) throw hinted(await failure(response), this.token !== null, path);
+    if (!response.ok)
+      throw failureOf(response, await response.text(), { base: this.base, path, signedIn: this.token !== null });
     return response;
   }
-}
-
-/** What to do about it, where the server cannot know. */
-function hinted(error: MidotraceError, hasToken: boolean, path: string): MidotraceError {
-  if (error.code !== "UNAUTHENTICATED" || path === "/login") return error;
-  const hint = hasToken
-    ? "get a new token with `midotrace login --user NAME`, for --token or MIDOTRACE_TOKEN"
-    : "sign in with `export MIDOTRACE_TOKEN=$(midotrace login --user NAME)`, or give --token";
-  return new MidotraceError(error.code, `${error.message} (${hint})`, error.violations);
 }
 
 /** An object of the REST API; what it holds is looked at where it is used. */
@@ -133,44 +126,4 @@ export function objectOf(value: unknown, where: string): Json {
 export function textOf(object: Json, field: string): string {
   const value = object[field];
   return typeof value === "string" ? value : "";
-}
-
-function unreachableText(base: string, cause: unknown): string {
-  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
-  const code = (inner as { code?: unknown }).code;
-  const reason =
-    code === "ECONNREFUSED" ? "nobody listens there" : inner instanceof Error ? inner.message : String(inner);
-  return `cannot reach ${base}: ${reason}. Is \`midotrace lab\` or \`midotrace api\` running? --api names another server`;
-}
-
-const CODES: ReadonlyMap<number, ErrorCode> = new Map([
-  [400, "VALIDATION"],
-  [401, "UNAUTHENTICATED"],
-  [403, "FORBIDDEN"],
-  [404, "NOT_FOUND"],
-  [405, "METHOD_NOT_ALLOWED"],
-  [409, "CONFLICT"],
-  [503, "STORE_UNAVAILABLE"],
-]);
-
-/** The server's own words, with the violations that they do not name already. */
-async function failure(response: Response): Promise<MidotraceError> {
-  const text = await response.text();
-  let message = "";
-  let violations: Violation[] = [];
-  let code = CODES.get(response.status) ?? "INTERNAL";
-  try {
-    const body = parseExactJson(text) as Json | null;
-    if (typeof body?.["message"] === "string") message = body["message"];
-    const named = body?.["error"];
-    // USAGE is about this program's own options, not about what a server says.
-    if (typeof named === "string" && Object.hasOwn(ERRORS, named) && named !== "USAGE") code = named as ErrorCode;
-    if (Array.isArray(body?.["violations"])) violations = body["violations"] as Violation[];
-  } catch {
-    message = text.trim().split("\n", 1)[0] ?? "";
-  }
-  const untold = violations.filter((v) => !message.includes(v.message));
-  const rest = untold.map((v) => `${v.property}: ${v.message}`).join("; ");
-  const whole = [message || `the server answered ${response.status}`, rest].filter((s) => s !== "").join(": ");
-  return new MidotraceError(code, whole, violations);
 }

@@ -22,16 +22,32 @@ export function flowTraceOf(value: unknown): PublicFlowTrace {
   throw new MidotraceError("INTERNAL", "the server sent something that is no flow trace");
 }
 
-/** A page of flow traces, the newest first. @throws MidotraceError as `ApiClient`. */
-export async function flowPage(client: ApiClient, path: string): Promise<readonly PublicFlowTrace[]> {
-  const { flows } = await client.object(path);
-  if (!Array.isArray(flows)) throw new MidotraceError("INTERNAL", `${path} answered without flows`);
-  return flows.map(flowTraceOf);
+export interface ListedFlow extends PublicFlowTrace {
+  readonly pinned?: boolean;
 }
 
-export function printFlow(flow: PublicFlowTrace, json: boolean, io: Io): void {
+export interface FlowsPage {
+  /** The newest first. */
+  readonly flows: readonly ListedFlow[];
+  /** `before` for the older ones; null: there are none. */
+  readonly next: string | null;
+}
+
+/** A page of flow traces. @throws MidotraceError as `ApiClient`. */
+export async function flowPage(client: ApiClient, path: string): Promise<FlowsPage> {
+  const { flows, more } = await client.object(path);
+  if (!Array.isArray(flows)) throw new MidotraceError("INTERNAL", `${path} answered without flows`);
+  const last = flows.at(-1) as { readonly cursor?: unknown } | undefined;
+  const next = more === true && typeof last?.cursor === "string" ? last.cursor : null;
+  return { flows: flows.map(flowTraceOf), next };
+}
+
+export function printFlow(flow: PublicFlowTrace, { json }: { readonly json: boolean }, io: Io): void {
   if (json) io.out(`${stringifyExactJson(flow)}\n`);
-  else io.out(`${renderFlowTrace(flow, { colour: io.colours, width: Math.min(MAX_WIDTH, io.columns) }).trimEnd()}\n`);
+  else {
+    const options = { colour: io.colours, width: Math.min(MAX_WIDTH, io.columns), advice: true };
+    io.out(`${renderFlowTrace(flow, options).trimEnd()}\n`);
+  }
 }
 
 /** Nothing more is awaited: what is missing now stays missing. */
@@ -56,9 +72,23 @@ export function keyText(key: TraceKey | null): string {
   return headerLine({ ...header, tpSrc: key.srcPort, tpDst: key.dstPort });
 }
 
+/** `✗ dropped`: so that nobody needs colours to tell them apart. */
+export function verdictText(verdict: PublicFlowTrace["verdict"]): string {
+  const mark = verdict === "unknown" ? "?" : ["dropped", "rejected", "error"].includes(verdict) ? "✗" : "✓";
+  return `${mark} ${verdict}`;
+}
+
+const two = (n: number): string => String(n).padStart(2, "0");
+
 /** `14:03:22.517`, local time. */
 export function clockText(atMs: number): string {
   const d = new Date(atMs);
-  const two = (n: number): string => String(n).padStart(2, "0");
   return `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}.${String(d.getMilliseconds()).padStart(3, "0")}`;
+}
+
+/** `2026-11-30 14:03:22`, local time. */
+export function dateText(atMs: number): string {
+  const d = new Date(atMs);
+  const day = `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
+  return `${day} ${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
 }

@@ -9,7 +9,13 @@ export const simulate = command({
   summary: "ask what would become of a packet, without sending it",
   positionals: [],
   options: {
-    port: { kind: "text", placeholder: "REF", default: null, description: "the port it would enter by (device/port)" },
+    port: {
+      kind: "text",
+      placeholder: "REF",
+      default: null,
+      completes: "port",
+      description: "the port it would enter by (device/port)",
+    },
     packet: { kind: "text", placeholder: "EXPR", default: null, description: "the packet, in tcpdump's manner" },
     ...JSON_OPTION,
     ...API_OPTIONS,
@@ -21,7 +27,7 @@ export const simulate = command({
     const port = await resolveDevice(client, "PORT", options.port);
     const answer = await client.post("/simulations", { port: port.id, packet: options.packet });
     if (options.json) io.out(`${stringifyExactJson(answer, 2)}\n`);
-    else printFlow(flowTraceOf(answer), false, io);
+    else printFlow(flowTraceOf(answer), { json: false }, io);
     return 0;
   },
 });

@@ -7,13 +7,18 @@ export interface SseEvent {
   readonly data: string;
 }
 
-/**
- * Reads a stream of server-sent events to its end. Comments (keep-alives) and `retry` are skipped.
- * @param onId told of every id, also of one that comes without an event: where to take up a broken stream.
- */
+/** What a stream says beside its events. */
+export interface StreamNotes {
+  /** Every id, also one that comes without an event: where to take up a broken stream. */
+  readonly id?: (id: string) => void;
+  /** How long to wait before coming back. */
+  readonly retry?: (ms: number) => void;
+}
+
+/** Reads a stream of server-sent events to its end. Comments (keep-alives) are skipped. */
 export async function* readEvents(
   stream: AsyncIterable<Uint8Array>,
-  onId: (id: string) => void = () => undefined,
+  notes: StreamNotes = {},
 ): AsyncGenerator<SseEvent> {
   const decoder = new TextDecoder();
   let rest = "";
@@ -40,8 +45,8 @@ export async function* readEvents(
       else if (field === "event") event = value;
       else if (field === "id" && !value.includes("\0")) {
         id = value;
-        onId(value);
-      }
+        notes.id?.(value);
+      } else if (field === "retry" && /^\d{1,7}$/.test(value)) notes.retry?.(Number(value));
     }
   }
 }

@@ -3,6 +3,7 @@ import { stringifyExactJson } from "#core/api-contract";
 import { printable } from "#core/tracing";
 import { type ApiClient, type Json, objectOf, textOf } from "./api-client.ts";
 import { API_OPTIONS, clientOf, JSON_OPTION } from "./api-options.ts";
+import { DETAIL_KINDS, DETAIL_OPTIONS, showDetail } from "./topology-detail.ts";
 import { table } from "./table.ts";
 
 const apply = command({
@@ -15,6 +16,7 @@ const apply = command({
       placeholder: "FILE.yaml",
       default: null,
       short: "f",
+      completes: "file",
       description: "the topology, YAML or JSON",
     },
     ...JSON_OPTION,
@@ -33,12 +35,19 @@ const apply = command({
 
 const show = command({
   name: "topology show",
-  summary: "list hosts, bridges and routers with their ports",
+  summary: "list hosts, bridges and routers with their ports; or one device or chain with all that decides in it",
   positionals: [],
-  options: { ...JSON_OPTION, ...API_OPTIONS },
-  examples: [],
+  options: { ...DETAIL_OPTIONS, ...JSON_OPTION, ...API_OPTIONS },
+  examples: ["midotrace topology show", "midotrace topology show --router red-router"],
   async run({ options, io }) {
     const client = clientOf(options, io.stop);
+    const asked = DETAIL_KINDS.filter((kind) => options[kind] !== null);
+    const [kind] = asked;
+    if (asked.length > 1) throw usage("name one: --bridge, --router, --port or --chain");
+    if (kind !== undefined) {
+      await showDetail(client, kind, options[kind] as string, options.json, io);
+      return 0;
+    }
     const all = await readAll(client);
     io.out(options.json ? `${stringifyExactJson(all, 2)}\n` : topologyText(all));
     return 0;

@@ -1,6 +1,7 @@
 import type { Io } from "#apps/cli/options";
-import { type Condition, describeCondition, LIMIT_MAX } from "#core/topology";
+import { LIMIT_MAX } from "#core/topology";
 import { type ApiClient, type Json, textOf } from "./api-client.ts";
+import { conditionText } from "./condition-text.ts";
 import { portNames } from "./refs.ts";
 import { table } from "./table.ts";
 
@@ -37,12 +38,4 @@ async function deviceNames(client: ApiClient, types: ReadonlySet<string>): Promi
 function limitText(limit: unknown): string {
   if (typeof limit !== "bigint" && typeof limit !== "number") return "-";
   return BigInt(limit) === LIMIT_MAX ? `${LIMIT_MAX} (all)` : String(limit);
-}
-
-/** Without the nulls of REST, in the words of `--match`. */
-function conditionText(value: unknown): string {
-  if (typeof value === "string") return value;
-  if (typeof value !== "object" || value === null) return "any";
-  const set = Object.entries(value).filter(([key, v]) => v !== null && key !== "uri");
-  return describeCondition(Object.fromEntries(set) as Condition);
 }

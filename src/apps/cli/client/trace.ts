@@ -3,31 +3,38 @@ import { stringifyExactJson } from "#core/api-contract";
 import { type DeviceType, LIMIT_MAX } from "#core/topology";
 import { type ApiClient, type Json, textOf } from "./api-client.ts";
 import { API_OPTIONS, clientOf, JSON_OPTION } from "./api-options.ts";
-import { clockText, flowPage, flowTraceOf, keyText, printFlow } from "./flow-text.ts";
 import { follow, setEnabled } from "./follow.ts";
-import { resolveDevice, resolveTrace } from "./refs.ts";
-import { table } from "./table.ts";
+import { resolveDevice, resolveTrace, TRACE } from "./refs.ts";
+import { COUNT_OPTION, flowCommands } from "./trace-flows.ts";
+import { paths } from "./trace-paths.ts";
 import { printRequests } from "./trace-text.ts";
-
-const TRACE = { name: "ID", description: "id or name of a trace request" };
-
-const COUNT_OPTION = {
-  kind: "integer",
-  placeholder: "N",
-  default: null,
-  min: 1n,
-  max: 1_000_000_000n,
-  description: "end after this many flows instead of going on until stopped",
-} as const;
 
 const create = command({
   name: "trace create",
   summary: "ask for the flows through a device to be traced",
   positionals: [],
   options: {
-    bridge: { kind: "text", placeholder: "REF", default: null, description: "trace what enters this bridge" },
-    router: { kind: "text", placeholder: "REF", default: null, description: "trace what enters this router" },
-    port: { kind: "text", placeholder: "REF", default: null, description: "trace what enters this port (device/port)" },
+    bridge: {
+      kind: "text",
+      placeholder: "REF",
+      default: null,
+      completes: "bridge",
+      description: "trace what enters this bridge",
+    },
+    router: {
+      kind: "text",
+      placeholder: "REF",
+      default: null,
+      completes: "router",
+      description: "trace what enters this router",
+    },
+    port: {
+      kind: "text",
+      placeholder: "REF",
+      default: null,
+      completes: "port",
+      description: "trace what enters this port (device/port)",
+    },
     name: { kind: "text", placeholder: "NAME", default: "", description: "a name for the request" },
     match: {
       kind: "text",
@@ -145,80 +152,6 @@ async function remove(client: ApiClient, request: Json, io: Io, json: boolean): 
   if (!json) io.out(`deleted ${textOf(request, "name") || textOf(request, "id")}\n`);
 }
 
-const flows = command({
-  name: "trace flows",
-  summary: "list the flows that a request has traced, the newest first",
-  positionals: [TRACE],
-  options: {
-    limit: {
-      kind: "integer",
-      placeholder: "N",
-      default: 20n,
-      min: 1n,
-      max: 1_000n,
-      unit: "flows",
-      description: "at most this many",
-    },
-    verdict: { kind: "text", placeholder: "VERDICT", default: null, description: "only flows that ended so" },
-    host: { kind: "text", placeholder: "HOST", default: null, description: "only flows that this host saw" },
-    ...JSON_OPTION,
-    ...API_OPTIONS,
-  },
-  examples: ["midotrace trace flows my-trace --verdict dropped"],
-  async run({ options, positionals, io }) {
-    const client = clientOf(options, io.stop);
-    const id = textOf(await resolveTrace(client, positionals[0] as string), "id");
-    const query = new URLSearchParams({ limit: String(options.limit) });
-    if (options.verdict !== null) query.set("verdict", options.verdict);
-    if (options.host !== null) query.set("host", options.host);
-    const found = await flowPage(client, `/traces/${id}/flows?${query.toString()}`);
-    if (options.json) {
-      io.out(`${stringifyExactJson(found, 2)}\n`);
-      return 0;
-    }
-    const rows = found.map((f) => [
-      clockText(f.startedAtMs),
-      f.verdict,
-      f.completeness.state,
-      keyText(f.key),
-      f.flowTraceId,
-    ]);
-    if (rows.length === 0) io.out("no flow has been traced yet\n");
-    else io.out(table([["TIME", "VERDICT", "ANSWER", "FLOW", "FLOW TRACE"], ...rows]));
-    return 0;
-  },
-});
-
-const flow = command({
-  name: "trace flow",
-  summary: "show one traced flow, hop by hop",
-  positionals: [TRACE, { name: "FLOWTRACEID", description: "id of the flow trace, as `trace flows` lists it" }],
-  options: { ...JSON_OPTION, ...API_OPTIONS },
-  examples: [],
-  async run({ options, positionals, io }) {
-    const client = clientOf(options, io.stop);
-    const id = textOf(await resolveTrace(client, positionals[0] as string), "id");
-    const found = flowTraceOf(await client.get(`/traces/${id}/flows/${encodeURIComponent(positionals[1] as string)}`));
-    printFlow(found, options.json, io);
-    return 0;
-  },
-});
-
-const followCommand = command({
-  name: "trace follow",
-  summary: "show the flows of a request as they come",
-  positionals: [TRACE],
-  options: { count: COUNT_OPTION, ...JSON_OPTION, ...API_OPTIONS },
-  examples: ["midotrace trace follow my-trace --json | jq .why"],
-  async run({ options, positionals, io }) {
-    const client = clientOf(options, io.stop);
-    const requestId = textOf(await resolveTrace(client, positionals[0] as string), "id");
-    const count = options.count === null ? null : Number(options.count);
-    await follow(client, { requestId, json: options.json, count }, io);
-    return 0;
-  },
-});
-
 export const traceCommands: readonly Command[] = [
   create,
   list,
@@ -226,7 +159,6 @@ export const traceCommands: readonly Command[] = [
   aboutTrace("enable", "begin tracing; the limit starts anew", switched(true)),
   aboutTrace("disable", "end tracing", switched(false)),
   aboutTrace("delete", "delete a trace request and its flows", remove),
-  flows,
-  flow,
-  followCommand,
+  ...flowCommands,
+  paths,
 ];

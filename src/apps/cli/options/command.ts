@@ -1,4 +1,4 @@
-import type { OptionTable, OptionValues } from "./spec.ts";
+import type { Completes, OptionTable, OptionValues } from "./spec.ts";
 
 /** What a command ends with. */
 export const EXIT_CODES = { 0: "done", 1: "failed", 2: "usage" } as const;
@@ -37,6 +37,8 @@ export function untilStopped({ stop }: Pick<Io, "stop">): Promise<void> {
 export interface Positional {
   readonly name: string;
   readonly description: string;
+  /** What a shell offers for it. */
+  readonly completes?: Completes;
 }
 
 export interface Invocation<T extends OptionTable> {

@@ -1,5 +1,5 @@
 import { argumentsOf, callOf, type Command, EXIT_CODES } from "./command.ts";
-import { COMMON_OPTIONS, envName, type OptionSpec } from "./spec.ts";
+import { COMMON_OPTIONS, envName, type OptionSpec, type TextSpec } from "./spec.ts";
 
 const WIDTH = 100;
 
@@ -36,13 +36,20 @@ midotrace COMMAND --help lists its options. Exit codes: ${exitCodes}.
 }
 
 export function optionHead(name: string, spec: OptionSpec): string {
-  const value =
-    spec.kind === "flag" ? "" : ` ${spec.kind === "text" && spec.choices ? spec.choices.join("|") : spec.placeholder}`;
+  const value = spec.kind === "flag" ? "" : ` ${(spec.kind === "text" ? fewChoices(spec) : null) ?? spec.placeholder}`;
   return `${spec.short === undefined ? "" : `-${spec.short}, `}--${name}${value}`;
+}
+
+/** Choices that fit where the value stands; null: they are told behind. */
+function fewChoices({ choices }: TextSpec): string | null {
+  const joined = choices?.join("|") ?? null;
+  return joined !== null && joined.length <= 32 ? joined : null;
 }
 
 function optionTail(name: string, spec: OptionSpec): string {
   const notes: string[] = [];
+  if (spec.kind === "text" && spec.choices !== undefined && fewChoices(spec) === null)
+    notes.push(`One of: ${spec.choices.join(", ")}.`);
   if (spec.kind === "list") notes.push("May be given several times.");
   if (spec.unit !== undefined) notes.push(`Unit: ${spec.unit}.`);
   const value = defaultText(spec);

@@ -130,7 +130,7 @@ function fromTexts(spec: OptionSpec, texts: readonly string[], origin: Origin): 
   switch (spec.kind) {
     case "text":
       if (spec.choices !== undefined && !spec.choices.includes(text))
-        throw usage(`${origin} is ${spec.choices.join(" or ")}, not ${JSON.stringify(text)}`);
+        throw usage(wrongChoice(origin, spec.choices, text));
       return text;
     case "flag":
       if (YES.has(text.toLowerCase())) return true;
@@ -139,6 +139,16 @@ function fromTexts(spec: OptionSpec, texts: readonly string[], origin: Origin): 
     case "integer":
       return integer(spec, text, origin);
   }
+}
+
+/** Names all of a few; of many, the one that was probably meant. */
+function wrongChoice(origin: string, choices: readonly string[], text: string): string {
+  const said = JSON.stringify(text);
+  if (choices.length <= 4) return `${origin} is ${choices.join(" or ")}, not ${said}`;
+  const near = nearestWord(text, choices);
+  return near === null
+    ? `${origin} cannot be ${said}: it is one of ${choices.join(", ")}`
+    : `${origin} cannot be ${said}; did you mean ${near}?`;
 }
 
 function integer(spec: Extract<OptionSpec, { kind: "integer" }>, text: string, origin: Origin): bigint {

@@ -1,3 +1,6 @@
+/** Names that a shell can offer. */
+export type Completes = "trace" | "flow" | "bridge" | "router" | "port" | "device" | "chain" | "host" | "file";
+
 /**
  * Options are declared as values, each once: name (the key of the table), unit, default, description. The command line,
  * the environment, the configuration file, the help text and the reference page are all read from the declaration.
@@ -18,6 +21,8 @@ export interface TextSpec extends SpecCommon {
   /** Null: absent. */
   readonly default: string | null;
   readonly choices?: readonly string[];
+  /** What a shell offers for the value, asked of the server or the file system. */
+  readonly completes?: Completes;
 }
 
 /** Exact, 64 bits and more: `--limit 9223372036854775807`. */
