@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { MAX_SEGMENTS_BODY_BYTES } from "#core/api-contract";
+import { MemoryTraceStore } from "#adapters/trace-store-memory";
+import { AgentReports } from "#apps/api";
+import { MAX_SEGMENTS_BODY_BYTES, segmentsBody } from "#core/api-contract";
+import { Collector } from "../../src/apps/api/collector.ts";
 import { egressSegment, H1, H2, ingressSegment } from "../support/tracing-example.ts";
 import { flowId, requestId } from "../support/tracing-samples.ts";
+import { VirtualTime } from "../support/virtual-time.ts";
 import { type Answer, at, type Rig, send, startRig } from "./api-support.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
@@ -32,6 +36,28 @@ describe("POST /midonet-api/trace-segments", () => {
         .find((l) => l.startsWith(line))
         ?.slice(line.length),
     );
+  };
+
+  /** A trace request that the example's segments are of. */
+  const request = async (): Promise<string> => {
+    const id = requestId(0xe1);
+    await rig.nsdb.initialize();
+    if ((await rig.nsdb.traces.list()).some((t) => t.id === id)) return id;
+    const bridge = await rig.make("/bridges", { name: "b", tenantId: "red" });
+    await rig.make("/traces", { id, name: "t", deviceType: "BRIDGE", deviceId: bridge, condition: "icmp", limit: 1 });
+    return id;
+  };
+  /** A server whose trace store knows what agents said. */
+  const lateRig = async () => {
+    const time = new VirtualTime();
+    const agentReports = new AgentReports(time);
+    const traceStore = new MemoryTraceStore({ clock: time, caughtUpMs: (id) => agentReports.caughtUpMs(id) });
+    const log = { info: () => undefined, error: () => undefined };
+    const collector = new Collector(traceStore, log, agentReports);
+    let n = 0;
+    const deliver = (hostId: string, segments: readonly unknown[], more: object = {}): Promise<unknown> =>
+      collector.take(segmentsBody.parse({ hostId, bootId: "b", sequence: ++n, segments, lost: [], ...more }));
+    return { traceStore, deliver, time, stop: () => traceStore.stop?.() };
   };
 
   it("takes segments of a host, each once", async () => {
@@ -89,6 +115,64 @@ describe("POST /midonet-api/trace-segments", () => {
     await deliver([], { lost, sequence: again + 1 });
     assert.equal(await metric("midotrace_api_trace_segments_lost_total "), before + 15);
     sequence = again + 1;
+  });
+
+  it("takes a loss that has an id once, also from the next run of a killed agent", async () => {
+    const loss = { count: 4, why: "killed", cause: "killed", id: "loss 1", requestIds: [], flowTraceIds: [flowId(25)] };
+    const before = await metric("midotrace_api_trace_segments_lost_total ");
+    await deliver([], { lost: [loss], bootId: "run 1", sequence: 1 });
+    await deliver([], {
+      lost: [loss, { ...loss, id: "loss 2", cause: "of later versions" }],
+      bootId: "run 2",
+      sequence: 1,
+    });
+    assert.equal(await metric("midotrace_api_trace_segments_lost_total "), before + 8);
+  });
+
+  it("takes two copies of a delivery that overlap as one", async () => {
+    const before = await metric("midotrace_api_trace_segments_lost_total ");
+    const more = { lost: [{ count: 1, why: "full" }], bootId: "hasty", sequence: 1 };
+    const answers = await Promise.all([deliver([one(26)], more), deliver([one(26)], more)]);
+    assert.deepEqual(
+      answers.map((a) => [at(a.json, "accepted"), at(a.json, "duplicates")]),
+      [
+        [1, 0],
+        [0, 1],
+      ],
+    );
+    assert.equal(await metric("midotrace_api_trace_segments_lost_total "), before + 1);
+  });
+
+  it("shows how far the clock of each host is ahead, and orders nothing by it", async () => {
+    const sentAtMs = rig.time.nowMs();
+    const egress = egressSegment(H2, "h2", 1, { segmentId: `${H2}/b/27`, flowTraceId: flowId(27), startedAtMs: 1 });
+    await deliver([egress], { hostId: H2, bootId: "h2 clock", sentAtMs: sentAtMs + 300_000 });
+    await deliver([one(27)], { sentAtMs: sentAtMs - 300_000 });
+    const answer = await rig.ask("GET", `/traces/${await request()}/flows/${flowId(27)}`);
+    const segments = at(answer.json, "segments") as { hostId: string; clockOffsetMs: number; detail: string }[];
+    assert.deepEqual(
+      segments.map((s) => [s.hostId, s.clockOffsetMs, s.detail]),
+      [
+        [H1, -300_000, "full"],
+        [H2, 300_000, "full"],
+      ],
+    );
+    assert.equal(at(answer.json, "verdict"), "delivered");
+  });
+
+  it("tells what is late from what is missing by whether its host has been heard since", async () => {
+    const reason = async (n: number): Promise<unknown> =>
+      (await late.flow(flowId(n)))?.completeness.missing.map((m) => m.reason);
+    const { traceStore: late, deliver: tell, time, stop } = await lateRig();
+    await tell(H1, [one(28)]);
+    assert.deepEqual(await reason(28), ["awaited"]);
+    await time.advance(6_000);
+    assert.deepEqual(await reason(28), ["late"]);
+    await tell(H2, [], { waiting: 3 });
+    assert.deepEqual(await reason(28), ["late"], "it has something for us yet");
+    await tell(H2, [], { waiting: 0 });
+    assert.deepEqual(await reason(28), ["segment-missing"]);
+    await stop();
   });
 
   it("a flow trace whose egress host lost segments says so", async () => {

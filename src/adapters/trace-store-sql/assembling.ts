@@ -6,6 +6,7 @@ import {
   type FlowTrace,
   type LossAbout,
   type LossNote,
+  REPORTED_REASONS,
   TRACE_STATE_TTL_MS,
 } from "#core/tracing";
 import type { TraceSegment } from "#core/tracing";
@@ -35,7 +36,7 @@ export async function assembleAll(
 ): Promise<(FlowTrace | null)[]> {
   const plain = flows.map((f) => assemble(f, around, {}));
   const lacking = flows.filter(
-    (_, i) => plain[i]?.completeness.missing.some((m) => m.reason !== "steps-lost") === true,
+    (_, i) => plain[i]?.completeness.missing.some((m) => !REPORTED_REASONS.has(m.reason)) === true,
   );
   if (lacking.length === 0) return plain;
   const notes = (await sql.all("SELECT host, count, because, at_ms, about FROM loss")).map(lossNote);

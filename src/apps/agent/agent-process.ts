@@ -26,7 +26,7 @@ import { parseListen, usage } from "#apps/cli/options";
 import { type HostId, type Lifecycle, type MetricsPage, MidotraceError } from "#core/base";
 import { type GuardedStore, guardIdentity, MeasuredStore, Nsdb, NsdbUnavailable } from "#core/nsdb";
 import { formatIpv4, type Ipv4, parseIpv4 } from "#core/packets";
-import { sinkToAll, type TraceSink } from "#core/tracing";
+import { type AgentStatus, sinkToAll, sumOfLosses, type TraceSink } from "#core/tracing";
 import { Agent } from "./agent.ts";
 import { agentMetrics } from "./metrics.ts";
 import { collectorCredentials } from "./collector-credentials.ts";
@@ -44,6 +44,7 @@ export class AgentProcess implements Lifecycle {
   readonly log: ProcessLog;
   private readonly options: AgentOptionValues;
   private readonly journal: FileTraceJournal;
+  private traceSpool: FileTraceSpool | null = null;
   private readonly hostName: string;
   private readonly state: StateDirectory;
   private readonly store: GuardedStore;
@@ -185,6 +186,7 @@ export class AgentProcess implements Lifecycle {
     }
     this.httpSink = new HttpTraceSink({
       ...this.spool(),
+      status: () => this.agentStatus(),
       kept: (ids) => this.journal.reported(ids),
       store: this.store,
       hostId: this.hostId,
@@ -199,6 +201,13 @@ export class AgentProcess implements Lifecycle {
     return sinkToAll(this.sinks);
   }
 
+  private agentStatus(): AgentStatus {
+    const { agent, httpSink, traceSpool } = this;
+    const said = agent?.status() ?? NOT_STARTED;
+    const spool = traceSpool === null ? null : { segments: traceSpool.segments, bytes: traceSpool.bytes };
+    return { ...said, spool, lost: sumOfLosses(said.lost, httpSink?.lostBy ?? {}) };
+  }
+
   /** What waits on the disk for the collectors; nothing does when its size is 0. */
   private spool(): Pick<HttpTraceSinkOptions, "spool" | "limits"> {
     const queueBytes = Number(this.options["spool-mib"]) * 1024 * 1024;
@@ -206,6 +215,7 @@ export class AgentProcess implements Lifecycle {
     const directory = join(this.state.path, "trace-spool");
     // Twice as much on the disk: files go as a whole.
     const spool = new FileTraceSpool({ directory, maxBytes: 2 * queueBytes, log: this.log });
+    this.traceSpool = spool;
     return { spool, limits: { queueBytes, queueSegments: Number(this.options["spool-segments"]) } };
   }
 
@@ -253,6 +263,8 @@ export class AgentProcess implements Lifecycle {
     };
   }
 }
+
+const NOT_STARTED = { tracesArmed: 0, budget: { level: "full", eventsPerSecond: null }, lost: {} } as const;
 
 function tunnelAddress(text: string | null): Ipv4 | null {
   if (text === null) return null;

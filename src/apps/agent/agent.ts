@@ -15,7 +15,7 @@ import type { Datapath, DatapathListener } from "#core/datapath";
 import { type FlowTag, tunnelKeyTag } from "#core/flows";
 import { Nsdb, type NsdbEvent, type NsdbStore, type NsdbWatch, RULE } from "#core/nsdb";
 import type { ArmedTrace, PortDevice } from "#core/topology";
-import { DETAILS, NO_JOURNAL, type TraceJournal, type TraceSink } from "#core/tracing";
+import { type AgentStatus, DETAILS, NO_JOURNAL, type TraceJournal, type TraceSink } from "#core/tracing";
 import { Announcer } from "./announcer.ts";
 import { ArpBroker } from "./arp-broker.ts";
 import { Bindings } from "./bindings.ts";
@@ -272,6 +272,16 @@ export class Agent implements Lifecycle {
     await this.o.sink.settled?.();
     this.journal.close();
     this.o.log("info", "agent stopped", { hostId: this.o.hostId });
+  }
+
+  /** What the collectors are told of this agent. */
+  status(): Omit<AgentStatus, "spool"> {
+    const { perHost } = this.budget.limits;
+    return {
+      tracesArmed: this.topology.armedCount,
+      budget: { level: this.budget.level(), eventsPerSecond: Number.isFinite(perHost) ? perHost : null },
+      lost: { ...this.output.lostBy },
+    };
   }
 
   counters(): AgentCounters & { readonly flows: number; readonly waiting: number; readonly tracesArmed: number } {

@@ -1,13 +1,14 @@
-import type { OperationId, Route } from "#core/api-contract";
+import type { OperationId, Route, SegmentsAnswerDto } from "#core/api-contract";
 import type { Cancel, Clock, Lifecycle, MetricSource, Random, RenderMetrics, Scheduler } from "#core/base";
 import { type IdentityProvider, NoAuthentication } from "#core/identity";
 import { Nsdb, type NsdbStore } from "#core/nsdb";
 import type { TraceStore } from "#core/tracing";
 import { Access } from "./access.ts";
+import { AgentReports } from "./agent-reports.ts";
 import type { AliveHosts } from "./alive-hosts.ts";
 import type { ApiLog } from "./call.ts";
 import { type AgentGate, CLOSED_GATE, OPEN_GATE } from "./caller.ts";
-import { Collector } from "./collector.ts";
+import { Collector, type SegmentDelivery } from "./collector.ts";
 import { allHandlers } from "./handlers/index.ts";
 import { buildHttp } from "./http.ts";
 import { type ListenAddress, requireLoopback } from "./listen.ts";
@@ -43,6 +44,8 @@ export interface ApiServerOptions {
   readonly traceStore: TraceStore;
   /** Kept up to date by the server, for a trace store that wants to know which hosts are down. */
   readonly aliveHosts?: AliveHosts;
+  /** Kept up to date by the server, for a trace store that wants to know what is only late. */
+  readonly agentReports?: AgentReports;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly random: Random;
@@ -127,7 +130,7 @@ export class ApiServer implements Lifecycle {
   constructor(options: ApiServerOptions) {
     this.options = options;
     const { store, traceStore, scheduler, random, clock, log } = options;
-    this.collector = new Collector(traceStore, log);
+    this.collector = new Collector(traceStore, log, options.agentReports ?? new AgentReports(clock));
     this.collectorId = random.uuid();
     this.rates = new Rates(clock, options.rates ?? NO_RATE_LIMITS);
     this.nsdb = new Nsdb(store, random, clock);
@@ -155,6 +158,11 @@ export class ApiServer implements Lifecycle {
   /** Where agents alone are served; null when there is no such address. */
   get collectUrl(): string | null {
     return this.listeners[1]?.url ?? null;
+  }
+
+  /** What an agent in this process delivers. @throws MidotraceError STORE_UNAVAILABLE */
+  collect(delivery: SegmentDelivery): Promise<SegmentsAnswerDto> {
+    return this.collector.take(delivery);
   }
 
   /** Event streams that are open. */

@@ -1,5 +1,6 @@
 import type { Body, RefusalDto, RouteOf, SegmentsAnswerDto } from "#core/api-contract";
-import type { TraceSegment, TraceStore } from "#core/tracing";
+import { countLoss, type LossCounts, type TraceSegment, type TraceStore } from "#core/tracing";
+import type { AgentReports } from "./agent-reports.ts";
 import type { ApiLog } from "./call.ts";
 
 export type SegmentDelivery = Body<RouteOf<"deliverSegments">>;
@@ -17,11 +18,14 @@ export interface CollectorCounters {
   refused: number;
   /** Segments that hosts said will never come. */
   lost: number;
+  readonly lostBy: LossCounts;
 }
 
 /** Takes what agents deliver, at least once, and hands it to the trace store, once. */
 export class Collector {
-  readonly counters: CollectorCounters = { accepted: 0, steps: 0, duplicates: 0, refused: 0, lost: 0 };
+  readonly counters: CollectorCounters = { accepted: 0, steps: 0, duplicates: 0, refused: 0, lost: 0, lostBy: {} };
+  /** What the agents said of themselves. */
+  readonly reports: AgentReports;
   private readonly traceStore: TraceStore;
   private readonly log: ApiLog;
   /** Oldest first. */
@@ -29,7 +33,13 @@ export class Collector {
   /** Sequence of the last delivery, by host and run; the one that was heard of longest ago comes first. */
   private readonly runs = new Map<string, number>();
 
-  constructor(traceStore: TraceStore, log: ApiLog) {
+  /** Losses with an id that were told, oldest first. */
+  private readonly told = new Set<string>();
+  /** One delivery of a host at a time: the copy of one that is still being taken must find what that has changed. */
+  private readonly turns = new Map<string, Promise<unknown>>();
+
+  constructor(traceStore: TraceStore, log: ApiLog, reports: AgentReports) {
+    this.reports = reports;
     this.traceStore = traceStore;
     this.log = log;
   }
@@ -39,6 +49,22 @@ export class Collector {
    * @throws MidotraceError STORE_UNAVAILABLE
    */
   async take(delivery: SegmentDelivery): Promise<SegmentsAnswerDto> {
+    const { hostId } = delivery;
+    this.reports.heard(delivery);
+    const turn = (this.turns.get(hostId) ?? Promise.resolve()).then(() => this.takeNow(delivery));
+    const over = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.turns.set(hostId, over);
+    try {
+      return await turn;
+    } finally {
+      if (this.turns.get(hostId) === over) this.turns.delete(hostId);
+    }
+  }
+
+  private async takeNow(delivery: SegmentDelivery): Promise<SegmentsAnswerDto> {
     const { hostId, segments, lost } = delivery;
     const fresh: TraceSegment[] = [];
     const answer = { accepted: 0, duplicates: 0, refused: [] as RefusalDto[] };
@@ -53,40 +79,33 @@ export class Collector {
         const violations = [{ property: "hostId", message: `must be the host that delivers, ${hostId}` }];
         answer.refused.push({ index, segmentId, violations });
       } else if (this.seen.has(segmentId)) answer.duplicates++;
-      else fresh.push(segment);
+      else fresh.push(this.reports.stamped(segment));
     }
     const added = await this.traceStore.add(fresh);
     for (const { segmentId, steps } of fresh) {
-      this.remember(segmentId);
+      remember(this.seen, segmentId);
       this.counters.steps += steps.length;
     }
     answer.accepted += fresh.length - added.duplicates;
     answer.duplicates += added.duplicates;
-    // A delivery that comes again has told of its losses before.
+    // A delivery that comes again has told of its losses before; a loss of an agent that was killed has its id.
     if (this.isNew(delivery)) {
-      for (const { count, why } of lost) {
-        await this.traceStore.lost(hostId, count, why);
+      for (const { count, why, ...about } of lost) {
+        if (about.id !== undefined && this.told.has(about.id)) continue;
+        await this.traceStore.lost(hostId, count, why, about);
+        if (about.id !== undefined) remember(this.told, about.id);
         this.counters.lost += count;
+        countLoss(this.counters.lostBy, about.cause, count);
       }
       this.heard(delivery);
     }
+    this.reports.took(delivery);
     this.counters.accepted += answer.accepted;
     this.counters.duplicates += answer.duplicates;
     this.counters.refused += answer.refused.length;
     if (answer.refused.length > 0)
       this.log.info("trace segments were refused", { hostId, count: answer.refused.length, first: answer.refused[0] });
     return answer;
-  }
-
-  private remember(segmentId: string): void {
-    this.seen.add(segmentId);
-    // Half at once, so that each segment pays for its share only.
-    if (this.seen.size < 2 * RECENT_SEGMENTS) return;
-    let excess = this.seen.size - RECENT_SEGMENTS;
-    for (const oldest of this.seen) {
-      if (excess-- === 0) break;
-      this.seen.delete(oldest);
-    }
   }
 
   private isNew({ hostId, bootId, sequence }: SegmentDelivery): boolean {
@@ -103,5 +122,16 @@ export class Collector {
       if (this.runs.size <= RECENT_RUNS) break;
       this.runs.delete(oldest);
     }
+  }
+}
+
+/** Half of the oldest go at once, so that each pays for its share only. */
+function remember(set: Set<string>, id: string): void {
+  set.add(id);
+  if (set.size < 2 * RECENT_SEGMENTS) return;
+  let excess = set.size - RECENT_SEGMENTS;
+  for (const oldest of set) {
+    if (excess-- === 0) break;
+    set.delete(oldest);
   }
 }

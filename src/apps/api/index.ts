@@ -15,6 +15,7 @@ export type { ApiLog, StreamSink } from "./call.ts";
 export { isLoopback, type ListenAddress, parseListen, requireLoopback } from "./listen.ts";
 export { apiCommand, composeApi } from "./main.ts";
 export { API_METRIC_TABLES } from "./metric-tables.ts";
+export { AgentReports } from "./agent-reports.ts";
 export { advertisedUrl } from "./advertise.ts";
 export type { SiteFile, WebSite } from "./web-site.ts";
 export { API_OPTIONS, type ApiOptionValues } from "./options.ts";

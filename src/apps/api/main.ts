@@ -15,6 +15,7 @@ import { command, untilStopped, usage } from "#apps/cli/options";
 import type { Lifecycle } from "#core/base";
 import { collectorUrl, guardIdentity, type GuardOptions, MeasuredStore } from "#core/nsdb";
 import { advertisedUrl } from "./advertise.ts";
+import { AgentReports } from "./agent-reports.ts";
 import { AliveHosts } from "./alive-hosts.ts";
 import { ApiServer } from "./api-server.ts";
 import { CLOSED_GATE, OPEN_GATE } from "./caller.ts";
@@ -99,11 +100,17 @@ export function composeApi(
     error: (message: string, fields?: object) => log("error", message, { ...fields }),
   };
   const aliveHosts = new AliveHosts(store, apiLog);
+  const agentReports = new AgentReports(systemClock);
   const server = new ApiServer({
     ...parts,
     store,
-    traceStore: new MemoryTraceStore({ clock: systemClock, hostDown: (id) => aliveHosts.isDown(id) }),
+    traceStore: new MemoryTraceStore({
+      clock: systemClock,
+      hostDown: (id) => aliveHosts.isDown(id),
+      caughtUpMs: (id) => agentReports.caughtUpMs(id),
+    }),
     aliveHosts,
+    agentReports,
     log: apiLog,
     host,
     port,

@@ -3,7 +3,7 @@ import { Fabric, type FabricSwitch, type VmPort } from "#adapters/datapath-fabri
 import { prometheusPage } from "#adapters/metrics-prometheus";
 import { MemoryTraceStore } from "#adapters/trace-store-memory";
 import { Agent, AGENT_METRICS, type AgentCounters, agentMetrics, BUDGET_LIMITS, type Log } from "#apps/agent";
-import { ApiServer, type ListenAddress, type WebSite } from "#apps/api";
+import { AgentReports, ApiServer, type ListenAddress, type WebSite } from "#apps/api";
 import {
   type Clock,
   type Lifecycle,
@@ -17,7 +17,8 @@ import type { IdentityProvider } from "#core/identity";
 import { type ApplyReport, Nsdb } from "#core/nsdb";
 import { type Ipv4, parseIpv4 } from "#core/packets";
 import { parseTopologyDocument, type TopologyRecords } from "#core/topology";
-import type { TraceSegment, TraceSink } from "#core/tracing";
+import { type AgentStatus, sinkToAll, type TraceSink } from "#core/tracing";
+import { AgentSink } from "./agent-sink.ts";
 import { NamedPorts, type NamedPort } from "./named-ports.ts";
 import { TimerPool } from "./timer-pool.ts";
 import { Traffic } from "./traffic.ts";
@@ -51,6 +52,7 @@ export interface LabOptions {
 
 /** One host of the lab: an agent on its own store session, and its switch. */
 export interface LabHost {
+  readonly id: string;
   readonly name: string;
   readonly tunnelIp: Ipv4;
   readonly agent: Agent;
@@ -85,6 +87,8 @@ export class Lab implements Lifecycle {
   private topology: TopologyRecords | null = null;
   private report: ApplyReport | null = null;
   private traffic: Traffic | null = null;
+  private readonly agentReports: AgentReports;
+  private api: ApiServer | null = null;
   private address = "";
 
   constructor(options: LabOptions) {
@@ -96,7 +100,8 @@ export class Lab implements Lifecycle {
     this.session = this.store.session();
     this.nsdb = new Nsdb(this.session, random, clock);
     this.fabric = new Fabric({ clock, scheduler, switches: { maxFlows: MAX_FLOWS } });
-    this.traces = new MemoryTraceStore({ clock });
+    this.agentReports = new AgentReports(clock);
+    this.traces = new MemoryTraceStore({ clock, caughtUpMs: (id) => this.agentReports.caughtUpMs(id) });
   }
 
   /** "http://127.0.0.1:8181"; "" before the start. */
@@ -198,6 +203,7 @@ export class Lab implements Lifecycle {
     const api = new ApiServer({
       store: this.session,
       traceStore: this.traces,
+      agentReports: this.agentReports,
       clock,
       scheduler,
       random,
@@ -214,6 +220,7 @@ export class Lab implements Lifecycle {
         error: (message, fields = {}) => log("error", message, fields),
       },
     });
+    this.api = api;
     await this.started(api);
     this.address = api.url;
   }
@@ -229,11 +236,11 @@ export class Lab implements Lifecycle {
       const datapath = this.fabric.addHost(host.name, tunnelIp);
       const store = sessions[i] as EmbeddedSession;
       const options = { hostId: host.id, hostName: host.name, store, datapath, clock, scheduler, random, log };
-      const agent = new Agent({ ...options, budget: BUDGET_LIMITS, sink: this.sink() });
+      const agent = new Agent({ ...options, budget: BUDGET_LIMITS, sink: await this.sink(host.id) });
       // What it was reading when it was stopped comes to its end while there is a session.
       this.undo.push(() => agent.settled());
       await this.started(agent);
-      this.hostList.push({ name: host.name, tunnelIp, agent, switch: datapath });
+      this.hostList.push({ id: host.id, name: host.name, tunnelIp, agent, switch: datapath });
     }
   }
 
@@ -268,18 +275,18 @@ export class Lab implements Lifecycle {
     for (const { agent } of this.hostList) await agent.settled();
   }
 
-  private sink(): TraceSink {
-    const { traceLog } = this.o;
-    return {
-      segment: (segment: TraceSegment) => {
-        void this.traces.add([segment]);
-        traceLog?.segment(segment);
-      },
-      lost: (hostId, count, because) => {
-        void this.traces.lost(hostId, count, because);
-        traceLog?.lost(hostId, count, because);
-      },
+  /** Its agent is in the list once it has started. */
+  private async sink(hostId: string): Promise<TraceSink> {
+    const { traceLog, clock, scheduler, log } = this.o;
+    const status = (): AgentStatus | null => {
+      const host = this.hostList.find((h) => h.id === hostId);
+      return host === undefined ? null : { ...host.agent.status(), spool: null };
     };
+    const problem = (message: string, error: unknown): void => log("warn", message, { error: String(error) });
+    const api = this.api as ApiServer;
+    const sink = new AgentSink({ hostId, api, clock, scheduler, status, problem });
+    await this.started(sink);
+    return traceLog === null ? sink : sinkToAll([sink, traceLog]);
   }
 
   private async started(part: Lifecycle): Promise<void> {

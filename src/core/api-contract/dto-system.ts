@@ -42,6 +42,7 @@ const APPLICATION: readonly (readonly [collection: string | null, template: stri
   ["hostVersions", null, "versions"],
   // Ours.
   ["simulations", null, "simulations"],
+  ["agents", null, "agents"],
   ["topology", null, "topology"],
 ];
 

@@ -1,5 +1,6 @@
 export * from "./authorisation.ts";
 export * from "./condition-dto.ts";
+export * from "./dto-agents.ts";
 export * from "./dto-devices.ts";
 export * from "./dto-groups.ts";
 export * from "./dto-hosts.ts";

@@ -1,4 +1,5 @@
 import type { Route } from "./route.ts";
+import { agentRoutes } from "./routes-agents.ts";
 import { deviceRoutes } from "./routes-devices.ts";
 import { filterRoutes } from "./routes-filters.ts";
 import { groupRoutes } from "./routes-groups.ts";
@@ -24,6 +25,7 @@ export const ROUTES = {
   ...hostRoutes,
   ...groupRoutes,
   ...segmentRoutes,
+  ...agentRoutes,
 } as const;
 
 export type OperationId = keyof typeof ROUTES;
@@ -44,4 +46,5 @@ export type TableOperation = keyof typeof tableRoutes;
 export type FilterOperation = keyof typeof filterRoutes;
 export type HostOperation = keyof typeof hostRoutes;
 export type GroupOperation = keyof typeof groupRoutes;
+export type AgentOperation = keyof typeof agentRoutes;
 export type SegmentOperation = keyof typeof segmentRoutes;

@@ -16,6 +16,7 @@ export * from "./loss.ts";
 export * from "./loss-tally.ts";
 export * from "./agent-status.ts";
 export * from "./assemble.ts";
+export * from "./clock-offsets.ts";
 export * from "./flow-trace.ts";
 export * from "./redact.ts";
 export * from "./render.ts";

@@ -1,4 +1,5 @@
 import type { Deps, Handlers } from "../call.ts";
+import { agentHandlers } from "./agents.ts";
 import { deviceHandlers } from "./devices.ts";
 import { filterHandlers } from "./filters.ts";
 import { groupHandlers } from "./groups.ts";
@@ -25,5 +26,6 @@ export function allHandlers(deps: Deps): Handlers {
     ...hostHandlers(deps),
     ...groupHandlers(deps),
     ...segmentHandlers(deps),
+    ...agentHandlers(deps),
   };
 }
