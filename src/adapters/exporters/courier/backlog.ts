@@ -1,0 +1,73 @@
+import type { ExportRecord } from "#core/exporting";
+
+/** Something that waits: records that are made when they are sent, so that what never is sent costs nothing. */
+export interface Waiting {
+  readonly records: number;
+  readonly steps: number;
+  /** Monotonic, ms. */
+  readonly sinceMs: number;
+  readonly make: () => readonly ExportRecord[];
+}
+
+/** What waits, oldest first, bounded by its steps. */
+export class Backlog {
+  private readonly maxSteps: number;
+  private items: Waiting[] = [];
+  /** Items before this place are gone. */
+  private head = 0;
+  steps = 0;
+  records = 0;
+
+  constructor(maxSteps: number) {
+    this.maxSteps = maxSteps;
+  }
+
+  get oldest(): Waiting | undefined {
+    return this.items[this.head];
+  }
+
+  /** @returns how many records had to go. */
+  push(item: Waiting): number {
+    this.items.push(item);
+    this.steps += item.steps;
+    this.records += item.records;
+    let dropped = 0;
+    while (this.steps > this.maxSteps && this.items.length - this.head > 1) dropped += this.shift()?.records ?? 0;
+    return dropped;
+  }
+
+  /** The oldest, at least one if there is one, and as many more as fit. */
+  take(maxSteps: number): Waiting[] {
+    const taken: Waiting[] = [];
+    let steps = 0;
+    for (let next = this.oldest; next !== undefined; next = this.oldest) {
+      if (taken.length > 0 && steps + next.steps > maxSteps) break;
+      this.shift();
+      taken.push(next);
+      steps += next.steps;
+    }
+    return taken;
+  }
+
+  /** @returns how many records there were. */
+  clear(): number {
+    const { records } = this;
+    this.items = [];
+    this.head = this.steps = this.records = 0;
+    return records;
+  }
+
+  private shift(): Waiting | undefined {
+    const item = this.items[this.head];
+    if (item === undefined) return undefined;
+    this.steps -= item.steps;
+    this.records -= item.records;
+    this.head++;
+    // Cut in one go, so that each item pays for its share only.
+    if (this.head > 1_000 && this.head * 2 > this.items.length) {
+      this.items = this.items.slice(this.head);
+      this.head = 0;
+    }
+    return item;
+  }
+}
