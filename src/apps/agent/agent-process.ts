@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { OvsDatapath, OvsSwitchConfig } from "#adapters/datapath-ovs";
+import { openExporters, parseTarget } from "#adapters/exporters";
 import { JsonLinesLog, RotatedFile, StreamOutput } from "#adapters/event-log";
 import { prometheusPage } from "#adapters/metrics-prometheus";
 import { openStore } from "#adapters/nsdb-open";
@@ -24,6 +25,7 @@ import {
 } from "#adapters/trace-sink-http";
 import { parseListen, usage } from "#apps/cli/options";
 import { type HostId, type Lifecycle, type MetricsPage, MidotraceError } from "#core/base";
+import { type Exporter, exporterMetrics } from "#core/exporting";
 import { type GuardedStore, guardIdentity, MeasuredStore, Nsdb, NsdbUnavailable } from "#core/nsdb";
 import { formatIpv4, type Ipv4, parseIpv4 } from "#core/packets";
 import { type AgentStatus, sinkToAll, sumOfLosses, type TraceSink } from "#core/tracing";
@@ -51,6 +53,7 @@ export class AgentProcess implements Lifecycle {
   private readonly status: StatusServer;
   private readonly metrics: MetricsPage;
   private readonly credentials: Followed<CollectorCredentials>;
+  private exporters: readonly Exporter[] = [];
   private readonly sinks: (TraceSink & Lifecycle)[] = [];
   private httpSink: HttpTraceSink | null = null;
   private agent: Agent | null = null;
@@ -65,6 +68,8 @@ export class AgentProcess implements Lifecycle {
     const url = options.store;
     if (url === null) throw usage("an agent needs --store: zookeeper://HOST:PORT,…/PATH");
     this.options = options;
+    // Said now rather than when the store is there.
+    for (const target of options.export) parseTarget(target);
     this.log = jsonLog(systemClock, options["log-level"] as never, write);
     this.credentials = collectorCredentials(options, this.log);
     const { host, port } = parseListen(options.listen);
@@ -90,6 +95,7 @@ export class AgentProcess implements Lifecycle {
         }),
         traceSinkMetrics(() => this.httpSink?.counters() ?? null),
         store.metrics(),
+        exporterMetrics(() => this.exporters),
       ],
       { process: true },
     );
@@ -197,6 +203,9 @@ export class AgentProcess implements Lifecycle {
       transport: new HttpTransport(() => this.credentials.value),
     });
     this.sinks.push(this.httpSink);
+    const parts = { clock: systemClock, scheduler: systemScheduler, random: systemRandom, log: this.log };
+    this.exporters = await openExporters(this.options.export, { ...parts, unit: "steps" });
+    this.sinks.push(...this.exporters);
     for (const sink of this.sinks) await sink.start();
     return sinkToAll(this.sinks);
   }

@@ -137,6 +137,13 @@ export const AGENT_OPTIONS = {
     choices: ["json", "text"],
     description: "of --log-file: one JSON object per line, or sentences",
   },
+  export: {
+    kind: "list",
+    placeholder: "URL",
+    default: [],
+    description:
+      "export the steps of this host as they happen: file:PATH, elasticsearch[s]://HOST:PORT/STREAM, logstash[s]://HOST:PORT, splunk[s]://HOST:PORT, otlp[s]://HOST:PORT; with ?tenant=ID what that tenant may see; see docs/guide/exporting.md",
+  },
   "capture-bytes": {
     kind: "integer",
     placeholder: "N",

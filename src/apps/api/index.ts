@@ -19,3 +19,4 @@ export { AgentReports } from "./agent-reports.ts";
 export { advertisedUrl } from "./advertise.ts";
 export type { SiteFile, WebSite } from "./web-site.ts";
 export { API_OPTIONS, type ApiOptionValues } from "./options.ts";
+export { FlowExports } from "./flow-exports.ts";

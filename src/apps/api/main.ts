@@ -1,5 +1,6 @@
 import { networkInterfaces } from "node:os";
 import { prometheusPage } from "#adapters/metrics-prometheus";
+import { openExporters, parseTarget } from "#adapters/exporters";
 import { openStoreWithStatus } from "#adapters/nsdb-open";
 import {
   jsonLog,
@@ -13,12 +14,14 @@ import { MemoryTraceStore } from "#adapters/trace-store-memory";
 import { openWebFiles } from "#adapters/web-files";
 import { command, untilStopped, usage } from "#apps/cli/options";
 import type { Lifecycle } from "#core/base";
+import { type Exporter, exporterMetrics } from "#core/exporting";
 import { collectorUrl, guardIdentity, type GuardOptions, MeasuredStore } from "#core/nsdb";
 import { advertisedUrl } from "./advertise.ts";
 import { AgentReports } from "./agent-reports.ts";
 import { AliveHosts } from "./alive-hosts.ts";
 import { ApiServer } from "./api-server.ts";
 import { CLOSED_GATE, OPEN_GATE } from "./caller.ts";
+import { FlowExports } from "./flow-exports.ts";
 import { isLoopback, type ListenAddress, parseListen, requireLoopback } from "./listen.ts";
 import { composeDoors } from "./main-identity.ts";
 import { NO_RATE_LIMITS, rateLimits, serverLimits, tenantLimits } from "./limits.ts";
@@ -58,6 +61,7 @@ export function composeApi(
   log: ProcessLog = stderrLog,
 ): Lifecycle & { readonly server: ApiServer } {
   const doors = composeDoors(options, log);
+  for (const target of options.export) parseTarget(target);
   const { host, port } = parseListen(options.listen);
   requireLoopback(host, options.insecure || doors.identity.kind !== "none");
   const collect = options.collect === null ? {} : { collect: parseListen(options.collect) };
@@ -101,14 +105,17 @@ export function composeApi(
   };
   const aliveHosts = new AliveHosts(store, apiLog);
   const agentReports = new AgentReports(systemClock);
+  const traceStore = new MemoryTraceStore({
+    clock: systemClock,
+    hostDown: (id) => aliveHosts.isDown(id),
+    caughtUpMs: (id) => agentReports.caughtUpMs(id),
+  });
+  let exporters: readonly Exporter[] = [];
+  let exports: FlowExports | null = null;
   const server = new ApiServer({
     ...parts,
     store,
-    traceStore: new MemoryTraceStore({
-      clock: systemClock,
-      hostDown: (id) => aliveHosts.isDown(id),
-      caughtUpMs: (id) => agentReports.caughtUpMs(id),
-    }),
+    traceStore,
     aliveHosts,
     agentReports,
     log: apiLog,
@@ -127,7 +134,7 @@ export function composeApi(
     clientCa: doors.clientCa,
     version,
     renderMetrics: (sources) => prometheusPage(sources, { process: true }),
-    metrics: [measured.metrics()],
+    metrics: [measured.metrics(), exporterMetrics(() => exporters)],
     // Agents are told only where there can be any.
     ...(opened.remote
       ? {
@@ -140,11 +147,15 @@ export function composeApi(
   return {
     server,
     start: async () => {
+      exporters = await openExporters(options.export, { ...parts, unit: "flows", log });
+      exports = new FlowExports(traceStore, exporters, apiLog);
       await doors.start();
       try {
         if (!opened.remote) await store.start();
+        await exports.start();
         await server.start();
       } catch (error) {
+        await exports.stop();
         await store.stop();
         await doors.stop();
         throw error;
@@ -152,6 +163,7 @@ export function composeApi(
     },
     stop: async () => {
       await server.stop();
+      await exports?.stop();
       await store.stop();
       await doors.stop();
     },

@@ -30,6 +30,13 @@ export const API_OPTIONS = {
     default: null,
     description: "where agents reach this server, if not at the address of --collect or else --listen",
   },
+  export: {
+    kind: "list",
+    placeholder: "URL",
+    default: [],
+    description:
+      "export joined flows, once nothing is awaited for them: file:PATH, elasticsearch[s]://HOST:PORT/STREAM, logstash[s]://HOST:PORT, splunk[s]://HOST:PORT, otlp[s]://HOST:PORT; with ?tenant=ID what that tenant may see; see docs/guide/exporting.md",
+  },
   data: {
     kind: "text",
     placeholder: "DIR",

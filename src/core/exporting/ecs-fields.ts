@@ -30,7 +30,7 @@ export const ECS_FIELDS = {
   "event.outcome": field("keyword", "`success`, `failure` or `unknown`"),
   "event.reason": field("keyword", "the drop reason, or the cause of a loss"),
   "trace.id": field("keyword", "the flow-trace id without dashes: the trace id of the OpenTelemetry export too"),
-  "host.id": field("keyword", "the host of the step; the hosts of the flow; none for tenants"),
+  "host.id": field("keyword", "the host of the step; the hosts of the flow, under aliases for tenants"),
   "host.name": field("keyword", "their names"),
   "source.mac": field("keyword", "of the packet as the host first saw it, as all fields of source and destination"),
   "source.ip": field("ip", "source address"),

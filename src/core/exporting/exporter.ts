@@ -8,6 +8,7 @@ export const EXPORT_LOSSES = {
   "retries-exhausted": "the target took others of the same batch, and refused this one each time",
   "too-large": "the record alone is larger than the target takes",
   "no-longer-stored": "the flow trace was gone from the store before it could be exported",
+  defect: "a defect of ours: the record could not be made",
   stopped: "the process ended before the target took it",
 } as const;
 

@@ -6,3 +6,4 @@ export * from "./hash.ts";
 export * from "./iso-time.ts";
 export * from "./records.ts";
 export * from "./spans.ts";
+export { EXPORTER_METRICS, exporterMetrics } from "./metrics.ts";

@@ -48,8 +48,8 @@ export function flowSpans(record: FlowRecord): Span[] {
   const traceId = traceIdOf(flowTraceId);
   const root = spanIdOf(flowTraceId, "flow");
   const below = flow.segments.flatMap((s, i) => segmentSpans(s, traceId, root, `${flowTraceId} ${i}`));
-  const startMs = Math.min(flow.startedAtMs, ...below.map((s) => s.startMs));
-  const endMs = Math.max(flow.startedAtMs, ...below.map((s) => s.endMs));
+  const startMs = Math.min(...below.map((s) => s.startMs));
+  const endMs = Math.max(...below.map((s) => s.endMs));
   const missing = completeness.missing.map((m) => `${m.hostName ?? m.hostId ?? "a host"}: ${m.reason}`);
   const attributes: Attributes = {
     ...contextOf(flowTraceId, flow.traceRequestIds),
@@ -66,7 +66,9 @@ export function flowSpans(record: FlowRecord): Span[] {
   return [{ ...span, events: [], host: null }, ...below];
 }
 
+/** In the collector's time, as far as it is known how far the host's clock is ahead. */
 function segmentSpans(s: PublicSegment, traceId: string, parent: string, place: string): Span[] {
+  const aheadMs = s.clockOffsetMs ?? 0;
   const host = { id: s.hostId, name: s.hostName };
   const spanId = hash64(place);
   const devices = visits(s).map((visit, i): Span => {
@@ -76,22 +78,24 @@ function segmentSpans(s: PublicSegment, traceId: string, parent: string, place: 
       spanId: hash64(`${place} ${i}`),
       parentSpanId: spanId,
       name: visit.device === null ? "withheld" : deviceName(visit.device),
-      startMs: visit.startMs,
-      endMs: visit.endMs,
+      startMs: visit.startMs - aheadMs,
+      endMs: visit.endMs - aheadMs,
       attributes: visit.device === null ? { "midotrace.withheld": true } : deviceAttributes(visit.device),
       error: drop === undefined || drop.withheld === true ? null : drop.text,
-      events: visit.steps.flatMap((x) => (x.withheld === true ? [] : [eventOf(x)])),
+      events: visit.steps.flatMap((x) => (x.withheld === true ? [] : [eventOf(x, aheadMs)])),
       host,
     };
   });
-  const startMs = Math.min(s.startedAtMs, ...devices.map((d) => d.startMs));
-  const endMs = Math.max(s.startedAtMs, ...devices.map((d) => d.endMs));
+  const startMs = Math.min(s.startedAtMs - aheadMs, ...devices.map((d) => d.startMs));
+  const endMs = Math.max(s.startedAtMs - aheadMs, ...devices.map((d) => d.endMs));
   const error = devices.find((d) => d.error !== null)?.error ?? null;
   const failed = outcomeOf(s.verdict) === "failure";
   const attributes: Attributes = {
     "midotrace.role": s.role,
     "midotrace.verdict": s.verdict,
     "midotrace.duplicate": s.duplicate,
+    ...(s.detail === null ? {} : { "midotrace.detail": s.detail }),
+    ...(s.clockOffsetMs === null ? {} : { "midotrace.clock_offset_ms": s.clockOffsetMs }),
     ...(s.cookie === null ? {} : { "midotrace.cookie": s.cookie }),
     ...(s.dropReason === null ? {} : { "midotrace.drop_reason": s.dropReason }),
   };
@@ -124,8 +128,12 @@ function visits(s: PublicSegment): Visit[] {
   return out;
 }
 
-function eventOf(step: Exclude<PublicStep, { readonly withheld: true }>): Span["events"][number] {
-  return { atMs: step.atMs, name: step.kind, attributes: { "midotrace.seq": step.seq, "midotrace.text": step.text } };
+function eventOf(step: Exclude<PublicStep, { readonly withheld: true }>, aheadMs: number): Span["events"][number] {
+  return {
+    atMs: step.atMs - aheadMs,
+    name: step.kind,
+    attributes: { "midotrace.seq": step.seq, "midotrace.text": step.text },
+  };
 }
 
 /** A step as a log record that stands beside the spans of its flow trace. */

@@ -21,6 +21,7 @@ export * from "./flow-trace.ts";
 export * from "./redact.ts";
 export * from "./render.ts";
 export { ANSI, type Ink, Page, type Palette } from "./page.ts";
+export { shown } from "./shown.ts";
 export * from "./render-tree.ts";
 export * from "./trace-spool.ts";
 export * from "./trace-store.ts";

@@ -119,7 +119,7 @@ export class OtlpReceiver implements Receiver {
 
   private takeSpan(span: Record<string, unknown>, resource: Readonly<Record<string, unknown>>): void {
     const id = (name: string, length: number): string => {
-      const bytes = Buffer.from(String(span[name] ?? ""), "base64");
+      const bytes = Buffer.from((span[name] as string | undefined) ?? "", "base64");
       if (bytes.length !== length || bytes.every((b) => b === 0))
         this.got.faults.push(`${name} ${bytes.toString("hex")}`);
       return bytes.toString("hex");
@@ -164,7 +164,7 @@ export class OtlpReceiver implements Receiver {
 
   private takeLog(log: Record<string, unknown>, resource: Readonly<Record<string, unknown>>): void {
     const attributes = attributesOf(log["attributes"] as readonly KeyValue[] | undefined);
-    const trace = Buffer.from(String(log["traceId"] ?? ""), "base64");
+    const trace = Buffer.from((log["traceId"] as string | undefined) ?? "", "base64");
     if (trace.length !== 0 && trace.length !== 16) this.got.faults.push(`traceId ${trace.toString("hex")}`);
     const received: ReceivedLog = {
       traceId: trace.length === 0 ? null : trace.toString("hex"),

@@ -105,14 +105,16 @@ export class Courier implements Exporter {
       this.offer({ records: steps, steps, sinceMs, make: () => stepRecords(segment, viewer) });
       return;
     }
-    const records = stepRecords(segment, viewer);
+    const records = this.made(1, () => stepRecords(segment, viewer)) ?? [];
     this.offer({ records: records.length, steps: records.length, sinceMs, make: () => records });
   }
 
   flow(trace: FlowTrace): void {
     if (this.closed) return;
-    const flow = shownFlow(trace, this.o.viewer);
-    const record = flow === null ? null : this.revisions.next(flow);
+    const record = this.made(1, () => {
+      const flow = shownFlow(trace, this.o.viewer);
+      return flow === null ? null : this.revisions.next(flow);
+    });
     if (record === null) return;
     const steps = record.flow.segments.reduce((sum, s) => sum + s.steps.length, 1);
     this.offer({ records: 1, steps, sinceMs: this.o.clock.monotonicMs(), make: () => [record] });
@@ -151,6 +153,17 @@ export class Courier implements Exporter {
     this.count.offered += item.records;
     this.lose("queue-full", this.backlog.push(item));
     this.schedule();
+  }
+
+  /** Null: it could not be made, and is not offered; counted as lost all the same. */
+  private made<T>(count: number, make: () => T): T | null {
+    try {
+      return make();
+    } catch (error) {
+      this.count.offered += count;
+      this.lose("defect", count, String(error));
+      return null;
+    }
   }
 
   private lose(cause: ExportLoss, count: number, why = ""): void {
@@ -250,9 +263,14 @@ export class Courier implements Exporter {
       return { record, counted: false, sinceMs: clock.monotonicMs(), attempts: 0 };
     });
     this.untold.clear();
-    const entries = this.backlog
-      .take(this.limits.batchSteps)
-      .flatMap(({ make, sinceMs }) => make().map((record): Entry => ({ record, counted: true, sinceMs, attempts: 0 })));
+    const entries = this.backlog.take(this.limits.batchSteps).flatMap(({ make, sinceMs, records }) => {
+      try {
+        return make().map((record): Entry => ({ record, counted: true, sinceMs, attempts: 0 }));
+      } catch (error) {
+        this.lose("defect", records, String(error));
+        return [];
+      }
+    });
     return [...notes, ...entries];
   }
 

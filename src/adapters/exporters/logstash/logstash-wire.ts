@@ -52,14 +52,18 @@ export class LogstashWire implements ExportWire {
     const socket = await this.connected(signal);
     const roundTripMs = clock.monotonicMs() - startedMs;
     const ended = once(socket, "end");
-    ended.catch(ignore);
+    const closed = once(socket, "close");
+    for (const end of [ended, closed]) end.catch(ignore);
     await guarded(socket, signal, async () => {
       await written(socket, text);
       // Whoever had closed before this came says so within a round trip: later its end is the answer to ours.
       await new Promise<void>((resolve) => scheduler.after(Math.max(SHORTEST_PAUSE_MS, 2 * roundTripMs), resolve));
+      for (let turn = 0; turn < 2; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
       if (socket.readableEnded) throw EARLY;
       socket.end();
       await ended;
+      // A reset on account of what was not read is an error of the socket before it closes.
+      await closed;
     });
   }
 
@@ -108,7 +112,10 @@ async function guarded(socket: Socket, signal: AbortSignal, work: () => Promise<
   let undo = ignore;
   const broken = new Promise<never>((_resolve, reject) => {
     const failed = (error: Error): void => reject(error);
-    const closed = (): void => reject(EARLY);
+    // Who closes when it has our end does as it should.
+    const closed = (): void => {
+      if (!socket.writableFinished || !socket.readableEnded) reject(EARLY);
+    };
     const aborted = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
     socket.once("error", failed);
     socket.once("close", closed);

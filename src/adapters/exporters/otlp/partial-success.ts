@@ -29,7 +29,7 @@ export function takePartialSuccess(): { readonly rejected: number; readonly why:
   const text = heard;
   heard = null;
   if (typeof text !== "string") return { rejected: 0, why: "" };
-  const said = JSON.parse(text) as Readonly<Record<string, unknown>>;
+  const said = JSON.parse(text) as Readonly<Record<string, string | number>>;
   const rejected = Number(said["rejectedSpans"] ?? said["rejectedLogRecords"] ?? 0);
   return { rejected: Number.isFinite(rejected) ? rejected : 0, why: String(said["errorMessage"] ?? "") };
 }
