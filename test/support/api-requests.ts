@@ -259,7 +259,7 @@ export class RequestMaker {
     if (schema.enum !== undefined) return dice.pick(schema.enum);
     if (schema.const !== undefined) return schema.const;
     if (schema.anyOf !== undefined) return this.value(dice.pick(schema.anyOf), name, mood, depth + 1);
-    const type = Array.isArray(schema.type) ? dice.pick(schema.type as string[]) : schema.type;
+    const type = Array.isArray(schema.type) ? dice.pick(schema.type as string[]) : (schema.type ?? "string");
     switch (type) {
       case "object": {
         if (schema.properties === undefined)

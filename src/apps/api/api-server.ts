@@ -6,6 +6,7 @@ import type { TraceStore } from "#core/tracing";
 import { Access } from "./access.ts";
 import { AgentReports } from "./agent-reports.ts";
 import type { AliveHosts } from "./alive-hosts.ts";
+import { Audit, type AuditEntry } from "./audit.ts";
 import type { ApiLog } from "./call.ts";
 import { type AgentGate, CLOSED_GATE, OPEN_GATE } from "./caller.ts";
 import { Collector, type SegmentDelivery } from "./collector.ts";
@@ -84,6 +85,8 @@ export interface ApiServerOptions {
   readonly limits?: ServerLimits;
   /** How often who may ask. Default: as often as they like. */
   readonly rates?: RateLimits;
+  /** Takes what was changed, by whom, and who was not let. Default: nobody does. */
+  readonly audit?: (entry: AuditEntry) => void;
   /** What a tenant may have. Default: as the options' defaults. */
   readonly tenantLimits?: TenantLimits;
   /** The built web UI. Default: a page that says what this is. */
@@ -119,6 +122,7 @@ export class ApiServer implements Lifecycle {
   private readonly collector: Collector;
   private readonly collectorId: string;
   private readonly rates: Rates;
+  private readonly audit: Audit | null;
   private readonly nsdb: Nsdb;
   private readonly life: StoreLife;
   private readonly listeners: Listener[] = [];
@@ -133,7 +137,8 @@ export class ApiServer implements Lifecycle {
     this.collector = new Collector(traceStore, log, options.agentReports ?? new AgentReports(clock));
     this.collectorId = random.uuid();
     this.rates = new Rates(clock, options.rates ?? NO_RATE_LIMITS);
-    this.nsdb = new Nsdb(store, random, clock);
+    this.audit = options.audit === undefined ? null : new Audit(clock, options.audit);
+    this.nsdb = new Nsdb(store, random, clock, this.audit === null ? {} : { committed: this.audit.committed });
     this.traceWatch = new TraceWatch(store, traceStore, this.streams, log);
     this.life = new StoreLife({
       store,
@@ -217,6 +222,7 @@ export class ApiServer implements Lifecycle {
       origin: () => this.url,
       limits: this.options.limits ?? serverLimits(),
       rates: this.rates,
+      audit: this.audit,
       site: this.options.site ?? null,
       readOnly: async () => (await this.nsdb.systemState.get()).availability === "READONLY",
       onAnswer: (operation: OperationId | null, status: number, tookMs: number) =>

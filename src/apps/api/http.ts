@@ -17,6 +17,7 @@ import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { type Access, admit, type Asked } from "./access.ts";
 import type { Handlers, PlainResult, Result, StreamSink } from "./call.ts";
 import { type AgentGate, needHost, tokenOf } from "./caller.ts";
+import type { Audit } from "./audit.ts";
 import { connectionOptions, limitConnections, needShortUrl } from "./connections.ts";
 import { errorReply, type ErrorReply, replyFor, toMidotraceError } from "./http-error.ts";
 import { paged } from "./paging.ts";
@@ -63,6 +64,8 @@ export interface HttpOptions {
   readonly open?: ReadonlySet<OperationId>;
   readonly limits: ServerLimits;
   readonly rates: Rates;
+  /** Null: nobody wants to know. */
+  readonly audit: Audit | null;
   /** The web UI, instead of the page that says what this is. */
   readonly site?: WebSite | null;
 }
@@ -94,12 +97,14 @@ export function buildHttp(options: HttpOptions): FastifyInstance {
   app.addHook("onResponse", async (request, reply) => {
     const { operation } = request.routeOptions.config as { readonly operation?: OperationId };
     if (reply.statusCode === 401) rates.refusedTo(request.ip);
+    options.audit?.answered(request, reply, operation ?? null, operation === undefined ? null : ROUTES[operation]);
     options.onAnswer(operation ?? null, reply.statusCode, reply.elapsedTime);
   });
   app.setErrorHandler((error, request, reply) => {
     const known = toMidotraceError(error, request.routeOptions.bodyLimit);
     if (known.code === "UNAUTHENTICATED" && isChallenged(request)) reply.header("www-authenticate", CHALLENGE);
     if (known.code === "INTERNAL") options.onDefect(known);
+    options.audit?.failed(request, known.code);
     return send(reply, replyFor(known));
   });
   const site = options.only === undefined ? (options.site ?? null) : null;
@@ -136,6 +141,7 @@ async function serve(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const { viewer, hostId } = await callerOf(options, route, request);
+  options.audit?.identified(request, viewer);
   if (viewer !== NOBODY) options.rates.identified(viewer);
   const own = admit(route.roles, viewer);
   const media = mediaOf(request, route);
@@ -163,7 +169,13 @@ async function serve(
   if (changesNetwork(route) && (await options.readOnly()))
     throw new MidotraceError("READ_ONLY", "the system state is READONLY: nothing can be changed");
   const handler = options.handlers[operation] as unknown as (call: unknown) => Promise<Result> | Result;
-  const result = paged(await handler(call), route, asked.query, request.url, call.links);
+  const result = paged(
+    await (options.audit === null ? handler(call) : options.audit.during(request, () => handler(call))),
+    route,
+    asked.query,
+    request.url,
+    call.links,
+  );
   if (result.kind !== "events") return answer(result, route, media, reply);
   const again = async (): Promise<void> => {
     const now = await callerOf(options, route, request);

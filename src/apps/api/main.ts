@@ -23,6 +23,7 @@ import { ApiServer } from "./api-server.ts";
 import { CLOSED_GATE, OPEN_GATE } from "./caller.ts";
 import { FlowExports } from "./flow-exports.ts";
 import { isLoopback, type ListenAddress, parseListen, requireLoopback } from "./listen.ts";
+import { AuditOutput } from "./main-audit.ts";
 import { composeDoors } from "./main-identity.ts";
 import { NO_RATE_LIMITS, rateLimits, serverLimits, tenantLimits } from "./limits.ts";
 import { API_OPTIONS, type ApiOptionValues } from "./options.ts";
@@ -103,6 +104,7 @@ export function composeApi(
     info: (message: string, fields?: object) => log("info", message, { ...fields }),
     error: (message: string, fields?: object) => log("error", message, { ...fields }),
   };
+  const audit = new AuditOutput(options["audit-log"], log);
   const aliveHosts = new AliveHosts(store, apiLog);
   const agentReports = new AgentReports(systemClock);
   const traceStore = new MemoryTraceStore({
@@ -127,6 +129,7 @@ export function composeApi(
     // Where nobody is told apart, nobody is held back for what others ask.
     rates: options.auth === "none" ? NO_RATE_LIMITS : rateLimits(options),
     tenantLimits: tenantLimits(options),
+    audit: audit.write,
     site: openWebFiles(),
     identity: doors.identity,
     agents: doors.agents,
@@ -151,6 +154,7 @@ export function composeApi(
       exports = new FlowExports(traceStore, exporters, apiLog);
       await doors.start();
       try {
+        await audit.start();
         if (!opened.remote) await store.start();
         await exports.start();
         await server.start();
@@ -158,6 +162,7 @@ export function composeApi(
         await exports.stop();
         await store.stop();
         await doors.stop();
+        await audit.stop();
         throw error;
       }
     },
@@ -166,6 +171,7 @@ export function composeApi(
       await exports?.stop();
       await store.stop();
       await doors.stop();
+      await audit.stop();
     },
   };
 }

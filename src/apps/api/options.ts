@@ -51,6 +51,13 @@ export const API_OPTIONS = {
     description:
       "let others reach --listen and --collect although nobody is asked for a password: whoever reaches the API is its administrator",
   },
+  "audit-log": {
+    kind: "text",
+    placeholder: "FILE",
+    default: null,
+    description:
+      "write who changed what, before and after, and who was not let, into this file: a JSON object a line, rotated; default: into the server's log",
+  },
   ...LIMIT_OPTIONS,
 } as const satisfies OptionTable;
 

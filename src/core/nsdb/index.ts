@@ -18,7 +18,8 @@ export {
   TRACE,
   TUNNEL_ZONE,
 } from "./kinds.ts";
-export { transact, type TransactOptions, Tx } from "./tx.ts";
+export { type NodeChange, transact, type TransactOptions, Tx } from "./tx.ts";
+export { NO_QUOTA, type TraceQuota } from "./quota.ts";
 export type { Ctx } from "./objects.ts";
 export { applyDocument, Nsdb, type NsdbOptions } from "./nsdb.ts";
 export {

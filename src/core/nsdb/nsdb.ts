@@ -46,6 +46,7 @@ import * as routes from "./routes.ts";
 import type { NsdbStore } from "./store.ts";
 import { readTopology } from "./topology-reader.ts";
 import * as system from "./system-state.ts";
+import type { TraceQuota } from "./quota.ts";
 import * as traces from "./traces.ts";
 import { transact, type TransactOptions } from "./tx.ts";
 
@@ -265,9 +266,10 @@ export class Nsdb {
     list: (filter?: traces.TraceFilter) => this.read((c) => traces.listTraces(c, filter)),
     page: (filter: traces.TraceFilter, page: { readonly limit: number; readonly marker?: string | undefined }) =>
       this.read((c) => traces.pageTraces(c, filter, page)),
-    create: (input: traces.TraceInput) => this.transaction((c) => traces.createTrace(c, input)),
+    create: (input: traces.TraceInput, quota?: TraceQuota) =>
+      this.transaction((c) => traces.createTrace(c, input, quota)),
     update: (id: TraceRequestId, patch: traces.TracePatch) => this.transaction((c) => traces.updateTrace(c, id, patch)),
-    enable: (id: TraceRequestId) => this.transaction((c) => traces.enableTrace(c, id)),
+    enable: (id: TraceRequestId, quota?: TraceQuota) => this.transaction((c) => traces.enableTrace(c, id, quota)),
     disable: (id: TraceRequestId) => this.transaction((c) => traces.disableTrace(c, id)),
     delete: (id: TraceRequestId) => this.transaction((c) => traces.deleteTrace(c, id)),
     /** Owner of the request's device (for a port: of its bridge or router). @throws MidotraceError NOT_FOUND */

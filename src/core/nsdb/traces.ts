@@ -18,6 +18,7 @@ import {
   validate,
 } from "./objects.ts";
 import { deviceTracesPath } from "./paths.ts";
+import { needRoom, NO_QUOTA, type TraceQuota } from "./quota.ts";
 import { indexTrace, touchOwner, tracesOfTenant, unindexTrace } from "./tenant-index.ts";
 import { arm, disarm, tenantOf } from "./trace-rules.ts";
 
@@ -64,8 +65,15 @@ async function needDevice(c: Ctx, type: DeviceType, id: string): Promise<Device>
   return device;
 }
 
-/** @throws MidotraceError NOT_FOUND when there is no such device of that type; ALREADY_EXISTS; VALIDATION. */
-export async function createTrace(c: Ctx, input: TraceInput): Promise<TraceRequestRecord> {
+/**
+ * @param quota of the device's tenant; default: none.
+ * @throws MidotraceError NOT_FOUND when there is no such device of that type; ALREADY_EXISTS; VALIDATION; LIMIT_EXCEEDED.
+ */
+export async function createTrace(
+  c: Ctx,
+  input: TraceInput,
+  quota: TraceQuota = NO_QUOTA,
+): Promise<TraceRequestRecord> {
   const request: TraceRequestRecord = {
     id: input.id ?? (c.random.uuid() as TraceRequestId),
     name: input.name,
@@ -80,7 +88,13 @@ export async function createTrace(c: Ctx, input: TraceInput): Promise<TraceReque
   const device = await needDevice(c, request.deviceType, request.deviceId);
   await insert(c, TRACE, request);
   await place(c, request, device);
-  return input.enabled === true ? arm(c, request, device, c.random.uuid() as RuleId) : request;
+  const enabled = input.enabled === true ? await arm(c, request, device, c.random.uuid() as RuleId) : request;
+  await needRoom(
+    c,
+    await tenantOf(c, device),
+    enabled.enabledRule === null ? { ...quota, enabledTraces: null } : quota,
+  );
+  return enabled;
 }
 
 /** Into the indexes of its device and of the device's tenant. */
@@ -95,12 +109,21 @@ async function displace(c: Ctx, { id, deviceType, deviceId }: TraceRequestRecord
   await unindexTrace(c, await tenantOf(c, await needDevice(c, deviceType, deviceId)), id);
 }
 
-/** Enabling an enabled request changes nothing: its rule id stays, and so does what the limit has counted. @throws MidotraceError NOT_FOUND */
-export async function enableTrace(c: Ctx, id: TraceRequestId): Promise<TraceRequestRecord> {
+/**
+ * Enabling an enabled request changes nothing: its rule id stays, and so does what the limit has counted.
+ * @throws MidotraceError NOT_FOUND, LIMIT_EXCEEDED
+ */
+export async function enableTrace(
+  c: Ctx,
+  id: TraceRequestId,
+  quota: TraceQuota = NO_QUOTA,
+): Promise<TraceRequestRecord> {
   const request = await need(c, TRACE, id);
   if (request.enabledRule !== null) return request;
   const device = await needDevice(c, request.deviceType, request.deviceId);
-  return arm(c, request, device, c.random.uuid() as RuleId);
+  const enabled = await arm(c, request, device, c.random.uuid() as RuleId);
+  await needRoom(c, await tenantOf(c, device), { ...quota, traces: null });
+  return enabled;
 }
 
 /** @throws MidotraceError NOT_FOUND */

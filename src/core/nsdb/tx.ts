@@ -148,6 +148,16 @@ export class Tx {
     return [...checks, ...deletes, ...creates, ...sets];
   }
 
+  /** What `commit` changes, locks apart. */
+  changes(): NodeChange[] {
+    const out: NodeChange[] = [];
+    for (const [path, { base, next }] of this.entries) {
+      const before = base?.data ?? null;
+      if (next !== undefined && next !== before) out.push({ path, before, after: next });
+    }
+    return out;
+  }
+
   /** Whether anything but locks would be written. */
   get dirty(): boolean {
     for (const e of this.entries.values()) {
@@ -208,11 +218,20 @@ function depth(path: string): number {
   return path.split("/").length;
 }
 
+/** A node as it was and as it is since one transaction; null: it was, or is, not there. */
+export interface NodeChange {
+  readonly path: string;
+  readonly before: string | null;
+  readonly after: string | null;
+}
+
 /** Attempts before a contended transaction is given up. */
 export const DEFAULT_ATTEMPTS = 24;
 
 export interface TransactOptions {
   readonly attempts?: number;
+  /** Told what a transaction has changed, in the asynchronous context of who asked for it. Must not throw. */
+  readonly committed?: (changes: readonly NodeChange[]) => void;
 }
 
 /**
@@ -242,6 +261,7 @@ export async function transact<T>(
     }
     try {
       await tx.commit();
+      options.committed?.(tx.changes());
       return result;
     } catch (error) {
       if (error instanceof NsdbUnavailable) throw unavailable(error);

@@ -7,6 +7,7 @@ import {
   traceToDto,
 } from "#core/api-contract";
 import { MidotraceError, type TraceRequestId } from "#core/base";
+import { NO_QUOTA, type TraceQuota } from "#core/nsdb";
 import type { Viewer } from "#core/tracing";
 import { created, type Deps, EMPTY, type Handlers, ignoringMissing, json } from "../call.ts";
 import { EventStream } from "../event-stream.ts";
@@ -17,6 +18,8 @@ import { flowHandlers } from "./flows.ts";
 /** Trace requests, the flows they traced, and simulations. */
 export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
   const { nsdb, traceStore, random, clock } = deps;
+  /** An administrator makes and enables as many as need be, whosever device it is. */
+  const quotaOf = ({ admin }: Viewer): TraceQuota => (admin ? NO_QUOTA : deps.tenantLimits);
   return {
     listTraces: async ({ query, links }) => {
       const { limit, marker } = query;
@@ -27,18 +30,18 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
       const { traces, more } = await nsdb.traces.page(filter, { limit: limit ?? MAX_PAGE, marker });
       return { ...json(traces.map((t) => traceToDto(t, links))), more };
     },
-    createTrace: async ({ body, links, header }) => {
+    createTrace: async ({ body, links, header, viewer }) => {
       const { record, enabled } = traceFromBody(body, { id: random.uuid(), nowMs: clock.nowMs() });
-      const made = await nsdb.traces.create({ ...record, enabled });
+      const made = await nsdb.traces.create({ ...record, enabled }, quotaOf(viewer));
       // "Returns UUID identifying the trace request" (blueprint) to whoever accepts an answer; MidoNet's clients say
       // nothing of that, and get the location only.
       return created(links.to("traces", made.id), header("accept") === undefined ? undefined : traceToDto(made, links));
     },
     getTrace: async ({ params, links }) => json(traceToDto(await nsdb.traces.get(params.id), links)),
-    updateTrace: async ({ params, body }) => {
+    updateTrace: async ({ params, body, viewer }) => {
       const stored = await nsdb.traces.get(params.id);
       const enabled = enabledFromPut(body, stored);
-      if (enabled === true) await nsdb.traces.enable(stored.id);
+      if (enabled === true) await nsdb.traces.enable(stored.id, quotaOf(viewer));
       if (enabled === false) await nsdb.traces.disable(stored.id);
       return EMPTY;
     },
