@@ -179,12 +179,12 @@ export class Nsdb {
 
   readonly rules = {
     find: (id: RuleId) => this.read((c) => chains.findRule(c, id)),
-    get: (id: RuleId) => this.read((c) => chains.getRule(c, id)),
-    list: (chain: ChainId) => this.read((c) => chains.listRules(c, chain)),
+    get: (id: RuleId, onlooker?: chains.Onlooker) => this.read((c) => chains.getRule(c, id, onlooker)),
+    list: (chain: ChainId, onlooker?: chains.Onlooker) => this.read((c) => chains.listRules(c, chain, onlooker)),
     /** `position` is 1-based, default 1. */
-    create: (chain: ChainId, input: chains.RuleInput, position?: number) =>
-      this.transaction((c) => chains.createRule(c, chain, input, position)),
-    delete: (id: RuleId) => this.transaction((c) => chains.deleteRule(c, id)),
+    create: (chain: ChainId, input: chains.RuleInput, position?: number, onlooker?: chains.Onlooker) =>
+      this.transaction((c) => chains.createRule(c, chain, input, position, onlooker)),
+    delete: (id: RuleId, onlooker?: chains.Onlooker) => this.transaction((c) => chains.deleteRule(c, id, onlooker)),
   };
 
   readonly routes = {

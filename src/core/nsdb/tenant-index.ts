@@ -5,10 +5,12 @@
  * A listing cannot be asserted (`Tx`). So that a change of a device's tenant never misses a request that is made meanwhile,
  * a new request touches the `traces` directory of the bridge or router it belongs to, and the change reads it.
  */
+import type { ChainId, TenantId } from "#core/base";
 import type { BridgeRecord, DeviceType, RouterRecord, TopologyRecords } from "#core/topology";
 import type { Device } from "./filters.ts";
-import { type Ctx, EMPTY } from "./objects.ts";
-import { devicePortsPath, deviceTracesPath, tenantPath, TENANTS, tenantTracesPath } from "./paths.ts";
+import { CHAIN, PORT } from "./kinds.ts";
+import { type Ctx, EMPTY, find, findMany, put } from "./objects.ts";
+import { chainAutoPath, devicePortsPath, deviceTracesPath, tenantPath, TENANTS, tenantTracesPath } from "./paths.ts";
 
 /** @throws MidotraceError INTERNAL in a store whose index was not made. */
 export async function indexTrace(c: Ctx, tenant: string, trace: string): Promise<void> {
@@ -33,7 +35,7 @@ export async function touchOwner(c: Ctx, type: DeviceType, device: Device): Prom
     await c.tx.touch(deviceTracesPath(device.type === "Bridge" ? "BRIDGE" : "ROUTER", device.deviceId));
 }
 
-/** The device changes hands, and with it the requests on it and on its ports. */
+/** The device changes hands, and with it the requests on it and on its ports, and the chains that were made for them. */
 export async function moveTenant(
   c: Ctx,
   type: "BRIDGE" | "ROUTER",
@@ -42,14 +44,22 @@ export async function moveTenant(
 ): Promise<void> {
   if (before.tenantId === tenant) return;
   await c.tx.get(deviceTracesPath(type, before.id));
-  const ports = await c.tx.children(devicePortsPath(type, before.id));
-  const directories = [deviceTracesPath(type, before.id), ...ports.map((id) => deviceTracesPath("PORT", id))];
+  const ports = await findMany(c, PORT, await c.tx.children(devicePortsPath(type, before.id)));
+  for (const device of [before, ...ports]) await moveMadeChain(c, device.inboundFilterId, before.tenantId, tenant);
+  const directories = [deviceTracesPath(type, before.id), ...ports.map(({ id }) => deviceTracesPath("PORT", id))];
   for (const directory of directories) {
     for (const trace of await c.tx.children(directory)) {
       await unindexTrace(c, before.tenantId, trace);
       await indexTrace(c, tenant, trace);
     }
   }
+}
+
+/** The chain that enabling made for a device is its owner's. */
+async function moveMadeChain(c: Ctx, id: ChainId | null, from: string, tenant: string): Promise<void> {
+  if (id === null || (await c.tx.get(chainAutoPath(id))) === null) return;
+  const chain = await find(c, CHAIN, id);
+  if (chain?.tenantId === from) put(c, CHAIN, { ...chain, tenantId: tenant as TenantId });
 }
 
 /** The nodes of the whole index, parents first: for a store or a document that has none yet. */

@@ -12,6 +12,7 @@ import {
   type Links,
 } from "#core/api-contract";
 import { type BridgeId, MidotraceError, type PortId, type RouterId, Violations } from "#core/base";
+import type { Identity } from "#core/identity";
 import type { PortRecord } from "#core/topology";
 import { created, type Deps, EMPTY, type Handlers, ignoringMissing, json } from "../call.ts";
 
@@ -22,10 +23,18 @@ export function deviceHandlers({ nsdb, random }: Deps): Handlers<DeviceOperation
     return portToDto(p, p.hostId !== null && hosts.includes(p.hostId), links);
   };
   const portDtos = (ports: readonly PortRecord[], links: Links) => Promise.all(ports.map((p) => portDto(p, links)));
-  const peersOf = async (deviceId: string): Promise<PortRecord[]> => {
+  const isOf = async (port: PortRecord, tenantId: string): Promise<boolean> => {
+    const device = await (port.type === "Bridge" ? nsdb.bridges : nsdb.routers).find(port.deviceId);
+    return device?.tenantId === tenantId;
+  };
+  /** Tenants see those of their own devices: a link to somebody else's shows no more than the port's id. */
+  const peersOf = async (deviceId: string, viewer: Identity): Promise<PortRecord[]> => {
     const ports = await nsdb.ports.list({ deviceId });
-    const peers = await Promise.all(ports.flatMap((p) => (p.peerId === null ? [] : [nsdb.ports.find(p.peerId)])));
-    return peers.filter((p) => p !== null);
+    const found = await Promise.all(ports.flatMap((p) => (p.peerId === null ? [] : [nsdb.ports.find(p.peerId)])));
+    const peers = found.filter((p) => p !== null);
+    if (viewer.admin) return peers;
+    const shown = await Promise.all(peers.map((p) => isOf(p, viewer.tenantId)));
+    return peers.filter((_, i) => shown[i]);
   };
   return {
     listBridges: async ({ query, links }) =>
@@ -54,9 +63,9 @@ export function deviceHandlers({ nsdb, random }: Deps): Handlers<DeviceOperation
       const port = await nsdb.ports.createOnBridge(bridge.id, { ...draft, id: newPortId(body) });
       return created(links.to("ports", port.id));
     },
-    listBridgePeerPorts: async ({ params, links }) => {
+    listBridgePeerPorts: async ({ params, links, viewer }) => {
       await nsdb.bridges.get(params.id);
-      return json(await portDtos(await peersOf(params.id), links));
+      return json(await portDtos(await peersOf(params.id, viewer), links));
     },
 
     listRouters: async ({ query, links }) =>
@@ -86,9 +95,9 @@ export function deviceHandlers({ nsdb, random }: Deps): Handlers<DeviceOperation
       const port = await nsdb.ports.createOnRouter(router.id, { ...draft, ...mac, id: newPortId(body) });
       return created(links.to("ports", port.id));
     },
-    listRouterPeerPorts: async ({ params, links }) => {
+    listRouterPeerPorts: async ({ params, links, viewer }) => {
       await nsdb.routers.get(params.id);
-      return json(await portDtos(await peersOf(params.id), links));
+      return json(await portDtos(await peersOf(params.id, viewer), links));
     },
 
     // MidoNet knows the filter `tenant_id` here and ignores it.

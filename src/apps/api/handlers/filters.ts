@@ -9,14 +9,16 @@ import {
   ruleToDto,
 } from "#core/api-contract";
 import type { ChainId, RouteId, RouterId, RuleId } from "#core/base";
+import type { Identity } from "#core/identity";
 import type { PlacedRule } from "#core/nsdb";
 import { created, type Deps, EMPTY, type Handlers, ignoringMissing, json } from "../call.ts";
 
 /** Chains, rules and routes. */
 export function filterHandlers({ nsdb, random }: Deps): Handlers<FilterOperation> {
-  const ruleDto = async (rule: PlacedRule, links: Links) => {
+  const ruleDto = async (rule: PlacedRule, links: Links, viewer: Identity) => {
     const target = rule.type === "jump" ? await nsdb.chains.find(rule.jumpChainId) : null;
-    return ruleToDto(rule, rule.position, target?.name ?? null, links);
+    const own = viewer.admin || target?.tenantId === viewer.tenantId;
+    return ruleToDto(rule, rule.position, own ? (target?.name ?? null) : null, links);
   };
   return {
     listChains: async ({ query, links }) =>
@@ -31,20 +33,21 @@ export function filterHandlers({ nsdb, random }: Deps): Handlers<FilterOperation
       return EMPTY;
     },
 
-    listRules: async ({ params, links }) => {
+    listRules: async ({ params, links, viewer }) => {
       await nsdb.chains.get(params.id);
-      const rules = await nsdb.rules.list(params.id as ChainId);
-      return json(await Promise.all(rules.map((rule) => ruleDto(rule, links))));
+      const rules = await nsdb.rules.list(params.id as ChainId, onlooker(viewer));
+      return json(await Promise.all(rules.map((rule) => ruleDto(rule, links, viewer))));
     },
-    createRule: async ({ params, body, links }) => {
+    createRule: async ({ params, body, links, viewer }) => {
       const chain = await nsdb.chains.get(params.id);
       const { rule, position } = ruleFromBody(body, chain.id, body.id ?? random.uuid());
-      const made = await nsdb.rules.create(chain.id, rule, position);
+      const made = await nsdb.rules.create(chain.id, rule, position, onlooker(viewer));
       return created(links.to("rules", made.id));
     },
-    getRule: async ({ params, links }) => json(await ruleDto(await nsdb.rules.get(params.id as RuleId), links)),
-    deleteRule: async ({ params }) => {
-      await nsdb.rules.delete(params.id as RuleId);
+    getRule: async ({ params, links, viewer }) =>
+      json(await ruleDto(await nsdb.rules.get(params.id as RuleId, onlooker(viewer)), links, viewer)),
+    deleteRule: async ({ params, viewer }) => {
+      await nsdb.rules.delete(params.id as RuleId, onlooker(viewer));
       return EMPTY;
     },
 
@@ -62,3 +65,6 @@ export function filterHandlers({ nsdb, random }: Deps): Handlers<FilterOperation
     },
   };
 }
+
+/** Administrators see the trace rules of everybody, tenants their own. */
+const onlooker = (viewer: Identity): string | undefined => (viewer.admin ? undefined : viewer.tenantId);
