@@ -124,7 +124,7 @@ describe("limits of who asks", () => {
   });
 
   it("a tenant has so many streams open and no more; an administrator any number", async (t) => {
-    const tenantLimits = { traces: null, enabledTraces: null, flows: null, streams: 2 };
+    const tenantLimits = { traces: null, enabledTraces: null, streams: 2 };
     const rig = await startRig({ identity, tenantLimits });
     t.after(() => rig.stop());
     assert.equal((await rig.ask("POST", "/topology", as("root", SMALL_NETWORK))).status, 200);

@@ -13,7 +13,7 @@ import {
 import { assembleAll, copiesOf, orphansNamed, type Surroundings } from "./assembling.ts";
 import { encodeSegment } from "./codec.ts";
 import { Counters } from "./counters.ts";
-import type { TraceStoreLimits } from "./limits.ts";
+import type { TraceStoreLimits } from "#core/tracing";
 import { evictOver } from "./removal.ts";
 import type { SegmentCache } from "./segment-cache.ts";
 import { type ShapeRow, shapesOf, viewName } from "./shapes.ts";

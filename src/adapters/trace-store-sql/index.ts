@@ -1,4 +1,3 @@
-export { TRACE_STORE_LIMITS, type TraceStoreLimits } from "./limits.ts";
 export { migrate, SCHEMA_VERSION, type SqlWords, type Table, type TableName, tableOf } from "./schema.ts";
 export type { Sql, SqlDatabase, SqlParam, SqlRow, SqlValue } from "./sql.ts";
 export { SqlTraceStore, type SqlTraceStoreOptions } from "./store.ts";

@@ -1,5 +1,5 @@
 import type { Counters } from "./counters.ts";
-import type { TraceStoreLimits } from "./limits.ts";
+import type { TraceStoreLimits } from "#core/tracing";
 import type { Sql, SqlValue } from "./sql.ts";
 import { Tally } from "./tally.ts";
 import { type FlowRow, flowRow } from "./working.ts";

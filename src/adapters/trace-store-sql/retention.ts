@@ -1,5 +1,5 @@
 import type { Counters } from "./counters.ts";
-import type { TraceStoreLimits } from "./limits.ts";
+import type { TraceStoreLimits } from "#core/tracing";
 import { REMOVAL_STEP, removeFlows, unfile } from "./removal.ts";
 import type { Sql } from "./sql.ts";
 import { Tally } from "./tally.ts";

@@ -19,7 +19,7 @@ import { Batch, type BatchOptions, type Became, type Change } from "./batch.ts";
 import { decodeSegment } from "./codec.ts";
 import { Counters, PER_MS } from "./counters.ts";
 import { eventOf, eventsAfter, replayAfter, Subscribers } from "./events.ts";
-import { TRACE_STORE_LIMITS, type TraceStoreLimits } from "./limits.ts";
+import { TRACE_STORE_LIMITS, type TraceStoreLimits } from "#core/tracing";
 import { evictOld, REMOVAL_STEP } from "./removal.ts";
 import { forgetMore, sweep } from "./retention.ts";
 import { PathCache } from "./query.ts";
@@ -71,6 +71,7 @@ export class SqlTraceStore implements TraceStore, Lifecycle {
   private writing = false;
   private telling: Promise<void> = Promise.resolve();
   private starting: Promise<void> | null = null;
+  private failure: string | null = null;
 
   constructor(db: SqlDatabase, options: SqlTraceStoreOptions) {
     this.db = db;
@@ -88,8 +89,14 @@ export class SqlTraceStore implements TraceStore, Lifecycle {
       await this.starting;
     } catch (error) {
       this.starting = null;
+      this.failure = error instanceof Error ? error.message : String(error);
       throw error;
     }
+  }
+
+  /** Why the database could not be used the last time; null: it could. */
+  problem(): string | null {
+    return this.failure;
   }
 
   async stop(): Promise<void> {
@@ -216,9 +223,8 @@ export class SqlTraceStore implements TraceStore, Lifecycle {
     });
   }
 
-  private async read<T>(work: (reader: Reader) => Promise<T>): Promise<T> {
-    await this.start();
-    return this.db.read((sql) => work(new Reader(sql, this.pathCache, this.around())));
+  private read<T>(work: (reader: Reader) => Promise<T>): Promise<T> {
+    return this.watched(() => this.db.read((sql) => work(new Reader(sql, this.pathCache, this.around()))));
   }
 
   private around(): Surroundings {
@@ -230,9 +236,21 @@ export class SqlTraceStore implements TraceStore, Lifecycle {
     };
   }
 
-  private async write<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+  private write<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+    return this.watched(() => this.db.write(work));
+  }
+
+  /** Started before, and with its outcome noted. */
+  private async watched<T>(work: () => Promise<T>): Promise<T> {
     await this.start();
-    return this.db.write(work);
+    try {
+      const value = await work();
+      this.failure = null;
+      return value;
+    } catch (error) {
+      if (error instanceof MidotraceError && error.code === "STORE_UNAVAILABLE") this.failure = error.message;
+      throw error;
+    }
   }
 
   /** Writes what waits, in transactions of about `BATCH_SEGMENTS`, until nothing does. */

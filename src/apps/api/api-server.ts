@@ -43,6 +43,8 @@ export interface ApiServerOptions {
   /** What the store waits for, in its own words, where it can say. */
   readonly storeProblem?: () => string | null;
   readonly traceStore: TraceStore;
+  /** What is wrong with the trace store, in its own words, where it can say; null: nothing. */
+  readonly traceStoreProblem?: () => string | null;
   /** Kept up to date by the server, for a trace store that wants to know which hosts are down. */
   readonly aliveHosts?: AliveHosts;
   /** Kept up to date by the server, for a trace store that wants to know what is only late. */
@@ -273,8 +275,8 @@ export class ApiServer implements Lifecycle {
 
   private waitingFor(): string[] {
     if (this.stopping) return ["nothing any more: the server is stopping"];
-    const problem = this.life.waitingFor();
-    return problem === null ? [] : [problem];
+    const problems = [this.life.waitingFor(), this.options.traceStoreProblem?.() ?? null];
+    return problems.filter((p) => p !== null);
   }
 
   private settle(): void {

@@ -31,7 +31,6 @@ export interface RateLimits {
 export interface TenantLimits {
   readonly traces: number | null;
   readonly enabledTraces: number | null;
-  readonly flows: number | null;
   readonly streams: number | null;
 }
 
@@ -119,11 +118,6 @@ export const LIMIT_OPTIONS = {
     default: 100n,
     description: "enabled trace requests of one tenant; 0: no limit",
   },
-  "tenant-flows": {
-    ...COUNT,
-    default: 100_000n,
-    description: "flow traces kept for one tenant: the oldest go first; 0: no limit but that of the store",
-  },
   "tenant-streams": {
     ...COUNT,
     default: 20n,
@@ -165,7 +159,6 @@ export function tenantLimits(o: LimitValues = defaults): TenantLimits {
   return {
     traces: orNone(o["tenant-traces"]),
     enabledTraces: orNone(o["tenant-enabled-traces"]),
-    flows: orNone(o["tenant-flows"]),
     streams: orNone(o["tenant-streams"]),
   };
 }

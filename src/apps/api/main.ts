@@ -10,10 +10,10 @@ import {
   systemRandom,
   systemScheduler,
 } from "#adapters/platform";
-import { MemoryTraceStore } from "#adapters/trace-store-memory";
+import { isRemoteTraceStore, openTraceStore } from "#adapters/trace-store-open";
 import { openWebFiles } from "#adapters/web-files";
 import { command, untilStopped, usage } from "#apps/cli/options";
-import type { Lifecycle } from "#core/base";
+import type { Lifecycle, MidotraceError } from "#core/base";
 import { type Exporter, exporterMetrics } from "#core/exporting";
 import { collectorUrl, guardIdentity, type GuardOptions, MeasuredStore } from "#core/nsdb";
 import { advertisedUrl } from "./advertise.ts";
@@ -27,6 +27,7 @@ import { AuditOutput } from "./main-audit.ts";
 import { composeDoors } from "./main-identity.ts";
 import { NO_RATE_LIMITS, rateLimits, serverLimits, tenantLimits } from "./limits.ts";
 import { API_OPTIONS, type ApiOptionValues } from "./options.ts";
+import { keptOf, traceStoreUrl } from "./trace-store-options.ts";
 
 export const apiCommand = command({
   name: "api",
@@ -107,8 +108,10 @@ export function composeApi(
   const audit = new AuditOutput(options["audit-log"], log);
   const aliveHosts = new AliveHosts(store, apiLog);
   const agentReports = new AgentReports(systemClock);
-  const traceStore = new MemoryTraceStore({
-    clock: systemClock,
+  const traceUrl = traceStoreUrl(options);
+  const traceStore = openTraceStore(traceUrl, {
+    ...parts,
+    ...keptOf(options),
     hostDown: (id) => aliveHosts.isDown(id),
     caughtUpMs: (id) => agentReports.caughtUpMs(id),
   });
@@ -118,6 +121,7 @@ export function composeApi(
     ...parts,
     store,
     traceStore,
+    traceStoreProblem: () => traceStore.problem(),
     aliveHosts,
     agentReports,
     log: apiLog,
@@ -156,10 +160,12 @@ export function composeApi(
       try {
         await audit.start();
         if (!opened.remote) await store.start();
+        await startTraceStore(traceStore, isRemoteTraceStore(traceUrl), log);
         await exports.start();
         await server.start();
       } catch (error) {
         await exports.stop();
+        await traceStore.stop();
         await store.stop();
         await doors.stop();
         await audit.stop();
@@ -169,11 +175,22 @@ export function composeApi(
     stop: async () => {
       await server.stop();
       await exports?.stop();
+      await traceStore.stop();
       await store.stop();
       await doors.stop();
       await audit.stop();
     },
   };
+}
+
+/** A trace store elsewhere may come later; everything else than its absence is an error. */
+async function startTraceStore(traceStore: Lifecycle, remote: boolean, log: ProcessLog): Promise<void> {
+  try {
+    await traceStore.start();
+  } catch (error) {
+    if (!remote || (error as Partial<MidotraceError>).code !== "STORE_UNAVAILABLE") throw error;
+    log("warn", "the trace store is away: deliveries and readers are answered 503 until it is there", { error });
+  }
 }
 
 /** What is kept of the store's identity over restarts; nothing without --data. */

@@ -1,6 +1,7 @@
 import type { OptionTable, OptionValues } from "#apps/cli/options";
 import { AUTH_OPTIONS } from "./auth-options.ts";
 import { LIMIT_OPTIONS } from "./limits.ts";
+import { TRACE_STORE_OPTIONS } from "./trace-store-options.ts";
 
 /** The API server's options; help, environment, configuration file and reference page are read from here. */
 export const API_OPTIONS = {
@@ -42,8 +43,9 @@ export const API_OPTIONS = {
     placeholder: "DIR",
     default: null,
     description:
-      "keep what must outlive a restart in this directory: which store this server belongs to, so that a wiped one is not taken for it",
+      "keep what must outlive a restart in this directory: the flow traces, unless --trace-store says otherwise, and which store this server belongs to, so that a wiped one is not taken for it",
   },
+  ...TRACE_STORE_OPTIONS,
   ...AUTH_OPTIONS,
   insecure: {
     kind: "flag",

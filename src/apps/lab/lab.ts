@@ -1,7 +1,7 @@
 import { EmbeddedNsdb, type EmbeddedSession } from "#adapters/nsdb-embedded";
 import { Fabric, type FabricSwitch, type VmPort } from "#adapters/datapath-fabric";
 import { prometheusPage } from "#adapters/metrics-prometheus";
-import { MemoryTraceStore } from "#adapters/trace-store-memory";
+import { openTraceStore } from "#adapters/trace-store-open";
 import { Agent, AGENT_METRICS, type AgentCounters, agentMetrics, BUDGET_LIMITS, type Log } from "#apps/agent";
 import { AgentReports, ApiServer, type ListenAddress, type WebSite } from "#apps/api";
 import {
@@ -17,7 +17,7 @@ import type { IdentityProvider } from "#core/identity";
 import { type ApplyReport, Nsdb } from "#core/nsdb";
 import { type Ipv4, parseIpv4 } from "#core/packets";
 import { parseTopologyDocument, type TopologyRecords } from "#core/topology";
-import { type AgentStatus, sinkToAll, type TraceSink } from "#core/tracing";
+import { type AgentStatus, sinkToAll, type TraceSink, type TraceStore } from "#core/tracing";
 import { AgentSink } from "./agent-sink.ts";
 import { NamedPorts, type NamedPort } from "./named-ports.ts";
 import { TimerPool } from "./timer-pool.ts";
@@ -73,7 +73,8 @@ const UNZONED = 0xc612_0001;
 
 /** A whole cluster in this process: store, API server, an agent and a switch for each host, VMs on one fabric. */
 export class Lab implements Lifecycle {
-  readonly traces: MemoryTraceStore;
+  /** In the directory of the store, or in memory with it. */
+  readonly traces: TraceStore & Lifecycle;
   readonly fabric: Fabric;
   private readonly o: LabOptions;
   private readonly timers: TimerPool;
@@ -101,7 +102,8 @@ export class Lab implements Lifecycle {
     this.nsdb = new Nsdb(this.session, random, clock);
     this.fabric = new Fabric({ clock, scheduler, switches: { maxFlows: MAX_FLOWS } });
     this.agentReports = new AgentReports(clock);
-    this.traces = new MemoryTraceStore({ clock, caughtUpMs: (id) => this.agentReports.caughtUpMs(id) });
+    const caughtUpMs = (id: string): number | null => this.agentReports.caughtUpMs(id);
+    this.traces = openTraceStore(options.storeUrl, { clock, scheduler, caughtUpMs });
   }
 
   /** "http://127.0.0.1:8181"; "" before the start. */
@@ -171,6 +173,7 @@ export class Lab implements Lifecycle {
 
   private async startAll(): Promise<void> {
     this.undo.push(() => this.timers.cancelAll());
+    await this.started(this.traces);
     await this.started(this.store);
     await this.session.start();
     await this.nsdb.initialize();

@@ -17,7 +17,8 @@ export const LAB_OPTIONS = {
     kind: "text",
     placeholder: "DIR",
     default: null,
-    description: "keep the network and its traces' requests in this directory; without it nothing outlives the lab",
+    description:
+      "keep the network, trace requests and the flows they traced in this directory; without it nothing outlives the lab",
   },
   ephemeral: { kind: "flag", default: false, description: "keep nothing, whatever --data says elsewhere" },
   topology: {

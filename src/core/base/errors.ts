@@ -26,7 +26,10 @@ export const ERRORS = {
     status: 503,
     summary: "the system is set to read only: nothing can be changed until an administrator ends that",
   },
-  STORE_UNAVAILABLE: { status: 503, summary: "the network state database does not answer" },
+  STORE_UNAVAILABLE: {
+    status: 503,
+    summary: "the network state database, or the store of flow traces, does not answer",
+  },
   AUTH_UNAVAILABLE: { status: 503, summary: "the identity service does not answer, so nobody is let in" },
   TUNNEL_KEYS_EXHAUSTED: { status: 503, summary: "all 2^20 tunnel keys are in use" },
   USAGE: { status: 400, summary: "a command-line option is wrong" },

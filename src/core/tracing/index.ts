@@ -29,3 +29,4 @@ export { reached } from "./why.ts";
 export * from "./conversation.ts";
 export * from "./flow-filter.ts";
 export * from "./flow-path.ts";
+export * from "./trace-store-limits.ts";
