@@ -53,6 +53,7 @@ export const traceRoutes = {
   pinFlow: route({
     method: "PUT",
     path: "/midonet-api/traces/{id}/flows/{flowTraceId}/pin",
+    evenReadOnly: true,
     tag: "flow trace",
     summary: "Keep a flow whatever becomes of older ones",
     roles: ownWrite("trace"),
@@ -62,6 +63,7 @@ export const traceRoutes = {
   unpinFlow: route({
     method: "DELETE",
     path: "/midonet-api/traces/{id}/flows/{flowTraceId}/pin",
+    evenReadOnly: true,
     tag: "flow trace",
     summary: "Let a flow go when it is among the oldest",
     roles: ownWrite("trace"),

@@ -55,6 +55,9 @@ function floodedTo(ports: unknown): unknown {
   return ports.filter((p) => field(p, "included") === true).map((p) => field(field(p, "port"), "id"));
 }
 
+/** Said at the end of a part, of the device where it began. */
+const NO_PLACE: ReadonlySet<StepKind> = new Set<StepKind>(["flow", "verdict", "steps-lost"]);
+
 /** The path of a flow as a viewer sees it: of the redacted trace, so that it can say nothing that the trace does not. */
 export function pathOf(trace: PublicFlowTrace): FlowPath {
   const segments = trace.segments.filter((s) => !s.duplicate);
@@ -94,7 +97,7 @@ function hopOf({ hostId, hostName, role, steps }: PublicSegment): PathHop {
       hidden = true;
       continue;
     }
-    if (s.device.type === "host") continue;
+    if (s.device.type === "host" || NO_PLACE.has(s.kind)) continue;
     if (s.device.id === last) continue;
     if (hidden) devices.push({ withheld: true });
     hidden = false;
