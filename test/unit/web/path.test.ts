@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { flowPath, headerDiff, type Hop, packetLine, type ShownFlow } from "#apps/web/model";
+import { flowPath, headerDiff, type Hop, packetLine, type ShownFlow, wayOf } from "#apps/web/model";
 import { assembleFlowTrace, redactFlowTrace } from "#core/tracing";
 import { droppedSegment, egressSegment, ingressSegment, RED, START_MS } from "../../support/tracing-example.ts";
 import { PING } from "../../support/tracing-samples.ts";
@@ -140,6 +140,24 @@ describe("the path of a flow", () => {
       );
     assert.ok(!JSON.stringify(path).includes("provider-router"));
     assert.ok(path.tunnels.every((t) => t.label === null));
+  });
+});
+
+describe("a counted path in one line", () => {
+  const port = (id: string) => ({ type: "port", id, name: id });
+  const bridge = (id: string) => ({ type: "bridge", id, name: id });
+  const way = (...devices: Parameters<typeof wayOf>[0]): string[] => wayOf(devices).map((d) => d.id ?? "withheld");
+
+  it("is its bridges and routers, and the ports of the two ends", () => {
+    const devices = [port("a/in"), bridge("a"), port("a/b"), port("b/a"), bridge("b"), port("b/out")];
+    assert.deepEqual(way(...devices), ["a/in", "a", "b", "b/out"]);
+  });
+
+  it("leaves out what was waited for, and the port of entry when it comes again at the end", () => {
+    const devices = [port("a/in"), bridge("b"), port("a/in"), bridge("a"), port("a/out"), port("a/in")];
+    assert.deepEqual(way(...devices), ["a/in", "a", "a/out"]);
+    assert.deepEqual(way(port("b/out")), ["b/out"]);
+    assert.deepEqual(way(port("a/in"), bridge("a"), { withheld: true }), ["a/in", "a", "withheld"]);
   });
 });
 

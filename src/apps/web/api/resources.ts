@@ -1,6 +1,6 @@
 import type { TraceDto } from "#core/api-contract";
 import type { Verdict } from "#core/tracing";
-import type { ShownFlow } from "#apps/web/model";
+import type { PathDevice, ShownFlow } from "#apps/web/model";
 import { ApiError, ask, isNotOffered, send, token } from "./client.ts";
 
 export type Trace = Omit<TraceDto, "limit"> & { readonly limit: number | bigint };
@@ -90,10 +90,7 @@ export interface PathHop {
   readonly hostId: string;
   readonly hostName: string;
   readonly role: "ingress" | "egress";
-  readonly devices: readonly (
-    | { readonly type: string; readonly id: string; readonly name: string }
-    | { readonly withheld: true }
-  )[];
+  readonly devices: readonly PathDevice[];
 }
 export interface FlowPathCount {
   readonly pathId: string;

@@ -1,4 +1,4 @@
-import { ago, countText, fullTime, plural } from "#apps/web/model";
+import { ago, countText, fullTime, plural, wayOf } from "#apps/web/model";
 import { Fragment, type ReactNode } from "react";
 import { type FlowPathCount, listPaths, type Trace } from "../api/resources.ts";
 import { Icon, type IconName } from "../ui/icons.tsx";
@@ -73,10 +73,10 @@ function PathItem({ path, traceId, most, now }: PathItemProps): ReactNode {
               )}
               <span className="path-host">
                 <span className="path-host-name">{hop.hostName}</span>
-                {hop.devices.map((device, j) => (
+                {wayOf(hop.devices).map((device, j) => (
                   <Fragment key={j}>
                     {j > 0 && <span className="muted"> → </span>}
-                    {"withheld" in device ? (
+                    {device.withheld === true ? (
                       <span className="path-withheld">withheld</span>
                     ) : (
                       <span className="path-device">
