@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { ACCESS_CHECK_MS } from "#apps/api";
-import type { BridgeId, ChainId, TenantId } from "#core/base";
+import type { BridgeId, ChainId, PortGroupId, PortId, TenantId, TraceRequestId } from "#core/base";
 import { FakeIdentity, identityOf } from "../support/fake-identity.ts";
 import { type Answer, applySmallNetwork, at, media, type Rig, send, startRig } from "./api-support.ts";
 
@@ -251,11 +251,84 @@ describe("authentication and authorisation", () => {
       assert.equal(await status("red", "DELETE", own), 204);
     });
 
+    it("sees its own chain without the trace rules of others who use it, and counts without them", async () => {
+      const chain = await rig.nsdb.chains.create({ name: "shared", tenantId: "red" as TenantId });
+      await rig.nsdb.bridges.update(blue.bridge as BridgeId, { inboundFilterId: chain.id });
+      await rig.nsdb.traces.enable(blue.trace as TraceRequestId);
+      const [hidden] = await rig.nsdb.rules.list(chain.id);
+      assert.equal(hidden?.type, "trace");
+      const add = (more: object): Promise<Answer> =>
+        ask("red", "POST", `/chains/${chain.id}/rules`, { type: "drop", ...more });
+      assert.equal((await add({})).status, 201);
+      const last = await add({ position: 2 });
+      assert.equal(last.status, 201, last.text);
+      assert.equal((await add({ position: 4 })).status, 400);
+      assert.match((await add({ position: 4 })).text, /1\.\.3/);
+      const listed = await ask("red", "GET", `/chains/${chain.id}/rules`);
+      assert.deepEqual(
+        (listed.json as { position: number }[]).map((r) => r.position),
+        [1, 2],
+      );
+      assert.ok(!listed.text.includes(hidden.id) && !listed.text.includes(blue.trace));
+      assert.equal(at((await ask("red", "GET", String(last.headers.location))).json, "position"), 2);
+      assert.equal((await rig.nsdb.rules.list(chain.id)).length, 3);
+      assert.deepEqual(
+        [await status("red", "GET", `/rules/${hidden.id}`), await status("red", "DELETE", `/rules/${hidden.id}`)],
+        [404, 404],
+      );
+      assert.equal(await status("root", "GET", `/rules/${hidden.id}`), 200);
+      await rig.nsdb.traces.disable(blue.trace as TraceRequestId);
+      await rig.nsdb.bridges.update(blue.bridge as BridgeId, { inboundFilterId: null });
+      await rig.nsdb.chains.delete(chain.id);
+    });
+
+    it("sees neither the ports at the other end of its links, where these are others', nor where its own are plugged in", async () => {
+      const mine = await rig.nsdb.ports.createOnBridge(red("red-a") as BridgeId, { name: "to blue" });
+      await rig.nsdb.ports.link(mine.id, blue.port as PortId);
+      const peers = async (token: string): Promise<string[]> =>
+        ((await ask(token, "GET", `/bridges/${red("red-a")}/peer_ports`)).json as { id: string }[]).map((p) => p.id);
+      assert.ok((await peers("root")).includes(blue.port));
+      assert.deepEqual(await peers("red"), [red("r1/a")]);
+      await rig.nsdb.ports.delete(mine.id);
+      const plugged = (await ask("red", "GET", `/ports/${red("red-a/vm1")}`)).json;
+      for (const field of ["hostId", "interfaceName", "host", "hostInterfacePort"])
+        assert.equal(at(plugged, field), null, field);
+      assert.equal(await status("red", "PUT", `/ports/${red("red-a/vm1")}`, plugged), 204);
+      const stored = (await ask("root", "GET", `/ports/${red("red-a/vm1")}`)).json;
+      assert.equal(at(stored, "interfaceName"), "tap1", "and an echo of that unplugs nothing");
+    });
+
+    it("sees port groups of its own only", async () => {
+      const [own, foreign] = await Promise.all(
+        ["red", "blue"].map((t) => rig.nsdb.portGroups.create({ name: "g", tenantId: t as TenantId })),
+      );
+      for (const g of [own, foreign])
+        await rig.nsdb.portGroups.addPort(g?.id as PortGroupId, red("red-a/vm1") as PortId);
+      const groups = (await ask("red", "GET", `/ports/${red("red-a/vm1")}/port_groups`)).json as {
+        portGroupId: string;
+      }[];
+      assert.deepEqual(
+        groups.map((g) => g.portGroupId),
+        [own?.id],
+      );
+    });
+
     it("simulates packets at own ports", async () => {
       const at1 = (port: string): object => ({ port, packet: "icmp 10.0.1.10 > 10.0.1.1" });
       assert.equal(await status("reader", "POST", "/simulations", at1(red("red-a/vm1"))), 200);
       assert.equal(await status("red", "POST", "/simulations", at1(blue.port)), 403);
       assert.equal(await status("red", "POST", "/simulations", at1(UNKNOWN)), 404);
+      assert.equal(await status("red", "POST", "/simulations", at1("red-a/vm1")), 200);
+      const [foreign, missing] = [
+        await ask("red", "POST", "/simulations", at1("blue-a/p")),
+        await ask("red", "POST", "/simulations", at1("blue-a/q")),
+      ];
+      assert.deepEqual(
+        [foreign.status, foreign.text.replace("/p", "/q")],
+        [404, missing.text],
+        "names of others are none",
+      );
+      assert.equal(await status("root", "POST", "/simulations", at1("blue-a/p")), 200);
     });
   });
 

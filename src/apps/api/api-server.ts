@@ -27,6 +27,7 @@ import { ApiMetrics } from "./metrics.ts";
 import { Ownership } from "./ownership.ts";
 import { Rates } from "./rates.ts";
 import { Seal } from "./seal.ts";
+import { Sight } from "./sight.ts";
 import { StoreLife } from "./store-life.ts";
 import { OpenStreams } from "./streams.ts";
 import { TraceWatch } from "./trace-watch.ts";
@@ -198,6 +199,7 @@ export class ApiServer implements Lifecycle {
       }),
       ...(this.options.metrics ?? []),
     ]);
+    const owners = new Ownership(this.nsdb);
     const handlers = allHandlers({
       nsdb: this.nsdb,
       traceStore,
@@ -209,6 +211,7 @@ export class ApiServer implements Lifecycle {
       streamQueue: this.options.streamQueue ?? DEFAULT_STREAM_QUEUE,
       streams: this.streams,
       identity,
+      sight: new Sight(owners),
       tenantLimits: this.options.tenantLimits ?? tenantLimits(),
       seal: new Seal(this.options.sealSecret?.() ?? random.uuid()),
       waitingFor: () => this.waitingFor(),
@@ -219,7 +222,7 @@ export class ApiServer implements Lifecycle {
       identity,
       agents,
       routes: this.options.routes,
-      access: new Access(new Ownership(this.nsdb)),
+      access: new Access(owners),
       scheduler,
       origin: () => this.url,
       limits: this.options.limits ?? serverLimits(),

@@ -4,6 +4,7 @@ import type { Identity, IdentityProvider } from "#core/identity";
 import type { Nsdb } from "#core/nsdb";
 import type { TraceStore } from "#core/tracing";
 import type { Collector } from "./collector.ts";
+import type { Sight } from "./sight.ts";
 import type { TenantLimits } from "./limits.ts";
 import type { Seal } from "./seal.ts";
 
@@ -27,6 +28,7 @@ export interface Deps {
   readonly streamQueue: number;
   readonly streams: Streams;
   readonly identity: IdentityProvider;
+  readonly sight: Sight;
   readonly tenantLimits: TenantLimits;
   /** Of cursors and event ids that tenants get. */
   readonly seal: Seal;

@@ -35,7 +35,7 @@ export async function simulatePacket(
   violations.throwIfAny("simulation");
   const records = await deps.nsdb.readTopology();
   const snapshot = TopologySnapshot.compile(records);
-  const port = findPort(asked.port ?? "", records, snapshot);
+  const port = findPort(asked.port ?? "", viewer.admin ? records : ownOf(records, viewer.tenantId), snapshot);
   const state = new LoadingState(deps.nsdb.state);
   const frame = await frameOf(asked.packet ?? "", port, snapshot, state);
 
@@ -58,6 +58,14 @@ export async function simulatePacket(
   const shown = redactFlowTrace(trace, viewer);
   const completeness = shown.verdict === "unknown" ? { state: "unknown" as const, missing: [] } : shown.completeness;
   return { ...shown, why: whyOf(shown), completeness, simulated: true };
+}
+
+/** The ports, by whose names a tenant can ask: its own. That it may name one by its id is decided before. */
+function ownOf(records: TopologyRecords, tenantId: string): TopologyRecords {
+  const own = new Set<string>(
+    [...records.bridges, ...records.routers].filter((d) => tenantId !== "" && d.tenantId === tenantId).map((d) => d.id),
+  );
+  return { ...records, ports: records.ports.filter((p) => own.has(p.deviceId)) };
 }
 
 function findPort(text: string, records: TopologyRecords, snapshot: TopologySnapshot): PortDevice {

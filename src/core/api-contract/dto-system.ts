@@ -1,4 +1,5 @@
 import { Violations } from "#core/base";
+import type { KnownTenant } from "#core/identity";
 import * as z from "zod";
 import { answerOf, bodyOf, read, ro, rw } from "./fields.ts";
 import type { Links } from "./links.ts";
@@ -142,13 +143,16 @@ export const tenantAnswer = answerOf({
 });
 export type TenantDto = z.output<typeof tenantAnswer>;
 
-export function tenantDto(id: string, links: Links): TenantDto {
+/** @param tenant as the identity service knows it; where there is none, an id stands for all of it, as MidoNet's mock has it. */
+export function tenantDto(tenant: KnownTenant | string, links: Links): TenantDto {
+  const known = typeof tenant === "string" ? { id: tenant, name: tenant, description: tenant, enabled: true } : tenant;
+  const { id, name, description, enabled } = known;
   const listed = (collection: string): string => `${links.to(collection)}?tenant_id=${encodeURIComponent(id)}`;
   return {
     id,
-    name: id,
-    description: id,
-    enabled: true,
+    name,
+    description,
+    enabled,
     uri: links.to("tenants", id),
     routers: listed("routers"),
     bridges: listed("bridges"),

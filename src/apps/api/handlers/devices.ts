@@ -17,12 +17,13 @@ import type { PortRecord } from "#core/topology";
 import { created, type Deps, EMPTY, type Handlers, ignoringMissing, json } from "../call.ts";
 
 /** Bridges, routers and ports. */
-export function deviceHandlers({ nsdb, random }: Deps): Handlers<DeviceOperation> {
-  const portDto = async (p: PortRecord, links: Links) => {
+export function deviceHandlers({ nsdb, random, sight }: Deps): Handlers<DeviceOperation> {
+  const portDto = async (p: PortRecord, links: Links, viewer: Identity) => {
     const hosts = p.hostId === null ? [] : await nsdb.state.activeHosts(p.id);
-    return portToDto(p, p.hostId !== null && hosts.includes(p.hostId), links);
+    return portToDto(sight.port(viewer, p), p.hostId !== null && hosts.includes(p.hostId), links);
   };
-  const portDtos = (ports: readonly PortRecord[], links: Links) => Promise.all(ports.map((p) => portDto(p, links)));
+  const portDtos = (ports: readonly PortRecord[], links: Links, viewer: Identity) =>
+    Promise.all(ports.map((p) => portDto(p, links, viewer)));
   const isOf = async (port: PortRecord, tenantId: string): Promise<boolean> => {
     const device = await (port.type === "Bridge" ? nsdb.bridges : nsdb.routers).find(port.deviceId);
     return device?.tenantId === tenantId;
@@ -53,9 +54,9 @@ export function deviceHandlers({ nsdb, random }: Deps): Handlers<DeviceOperation
       await nsdb.bridges.delete(params.id as BridgeId);
       return EMPTY;
     },
-    listBridgePorts: async ({ params, links }) => {
+    listBridgePorts: async ({ params, links, viewer }) => {
       await nsdb.bridges.get(params.id);
-      return json(await portDtos(await nsdb.ports.list({ deviceId: params.id }), links));
+      return json(await portDtos(await nsdb.ports.list({ deviceId: params.id }), links, viewer));
     },
     createBridgePort: async ({ params, body, links }) => {
       const bridge = await nsdb.bridges.get(params.id);
@@ -65,7 +66,7 @@ export function deviceHandlers({ nsdb, random }: Deps): Handlers<DeviceOperation
     },
     listBridgePeerPorts: async ({ params, links, viewer }) => {
       await nsdb.bridges.get(params.id);
-      return json(await portDtos(await peersOf(params.id, viewer), links));
+      return json(await portDtos(await peersOf(params.id, viewer), links, viewer));
     },
 
     listRouters: async ({ query, links }) =>
@@ -84,9 +85,9 @@ export function deviceHandlers({ nsdb, random }: Deps): Handlers<DeviceOperation
       await ignoringMissing(nsdb.routers.delete(params.id as RouterId));
       return EMPTY;
     },
-    listRouterPorts: async ({ params, links }) => {
+    listRouterPorts: async ({ params, links, viewer }) => {
       await nsdb.routers.get(params.id);
-      return json(await portDtos(await nsdb.ports.list({ deviceId: params.id }), links));
+      return json(await portDtos(await nsdb.ports.list({ deviceId: params.id }), links, viewer));
     },
     createRouterPort: async ({ params, body, links }) => {
       const router = await nsdb.routers.get(params.id);
@@ -97,12 +98,12 @@ export function deviceHandlers({ nsdb, random }: Deps): Handlers<DeviceOperation
     },
     listRouterPeerPorts: async ({ params, links, viewer }) => {
       await nsdb.routers.get(params.id);
-      return json(await portDtos(await peersOf(params.id, viewer), links));
+      return json(await portDtos(await peersOf(params.id, viewer), links, viewer));
     },
 
     // MidoNet knows the filter `tenant_id` here and ignores it.
-    listPorts: async ({ links }) => json(await portDtos(await nsdb.ports.list(), links)),
-    getPort: async ({ params, links }) => json(await portDto(await nsdb.ports.get(params.id), links)),
+    listPorts: async ({ links, viewer }) => json(await portDtos(await nsdb.ports.list(), links, viewer)),
+    getPort: async ({ params, links, viewer }) => json(await portDto(await nsdb.ports.get(params.id), links, viewer)),
     updatePort: async ({ params, body }) => {
       const stored = await nsdb.ports.get(params.id);
       if (stored.type === "Bridge") {
@@ -128,9 +129,14 @@ export function deviceHandlers({ nsdb, random }: Deps): Handlers<DeviceOperation
       await nsdb.ports.unlink(params.id as PortId);
       return EMPTY;
     },
-    listGroupsOfPort: async ({ params, links }) => {
+    listGroupsOfPort: async ({ params, links, viewer }) => {
       const port = await nsdb.ports.get(params.id);
-      const groups = await nsdb.portGroups.list({ portId: port.id });
+      const groups = await sight.own(
+        viewer,
+        "port-group",
+        await nsdb.portGroups.list({ portId: port.id }),
+        (g) => g.id,
+      );
       return json(groups.map((g) => portGroupPortToDto(g.id, port.id, links)));
     },
   };

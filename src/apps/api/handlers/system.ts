@@ -10,6 +10,7 @@ import {
   writeVersionDto,
   writeVersionFromBody,
 } from "#core/api-contract";
+import { MidotraceError } from "#core/base";
 import { parseTopologyDocument } from "#core/topology";
 import { type Deps, EMPTY, type Handlers, json } from "../call.ts";
 import { HOME_PAGE } from "../home.ts";
@@ -17,7 +18,7 @@ import { topologyJson } from "../topology-json.ts";
 
 /** The root document, health, and whatever is about the server itself. */
 export function systemHandlers(deps: Deps): Handlers<SystemOperation> {
-  const { nsdb } = deps;
+  const { nsdb, identity } = deps;
   const tenants = async (): Promise<string[]> => {
     const lists = await Promise.all([
       nsdb.bridges.list(),
@@ -44,9 +45,17 @@ export function systemHandlers(deps: Deps): Handlers<SystemOperation> {
       const alive = await Promise.all(hosts.map((h) => nsdb.state.isAlive(h.id)));
       return json(hosts.filter((_, i) => alive[i]).map((h) => hostVersionDto(h.id, links)));
     },
-    listTenants: async ({ links }) => json((await tenants()).map((id) => tenantDto(id, links))),
-    // Without an identity service nobody knows which tenants exist: as MidoNet's mock provider, any does.
-    getTenant: ({ params, links }) => json(tenantDto(params.id, links)),
+    listTenants: async ({ links }) =>
+      json(((await identity.tenants()) ?? (await tenants())).map((tenant) => tenantDto(tenant, links))),
+    getTenant: async ({ params, links, viewer }) => {
+      const { id } = params;
+      if (!viewer.admin) return json(tenantDto({ id, name: viewer.tenantName, description: "", enabled: true }, links));
+      const known = await identity.tenants();
+      // Without an identity service nobody knows which tenants exist: as MidoNet's mock provider, any does.
+      const tenant = known === null ? id : known.find((t) => t.id === id);
+      if (tenant === undefined) throw new MidotraceError("NOT_FOUND", `no tenant ${id}`);
+      return json(tenantDto(tenant, links));
+    },
     getTopology: async () => json(topologyJson(await nsdb.readTopology())),
     applyTopology: async ({ body }) => json(await nsdb.apply(parseTopologyDocument(body))),
     getOpenApi: ({ links }) =>
