@@ -25,6 +25,8 @@ const NETWORK: Record<string, Answer> = {
     { id: P3, deviceId: B1, name: "uplink" },
   ),
   [`GET /routers/${R1}`]: { body: JSON.stringify({ id: R1, name: "red-router" }) },
+  [`GET /bridges/${B1}`]: { body: JSON.stringify({ id: B1, name: "red-web" }) },
+  [`GET /ports/${P2}`]: { body: JSON.stringify({ id: P2, deviceId: R1, name: "uplink", type: "Router" }) },
   "POST /traces": { status: 201, headers: { location: `/midonet-api/traces/${T1}` } },
   [`GET /traces/${T1}`]: { body: REQUEST },
   "GET /traces": { body: `[${REQUEST}]` },

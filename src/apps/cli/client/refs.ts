@@ -28,7 +28,7 @@ export async function resolveDevice(client: ApiClient, type: DeviceType, ref: st
     const device = await client.object(`${COLLECTION[type]}/${id}`);
     return { id, name: textOf(device, "name") || id };
   }
-  return named((await client.list(COLLECTION[type])).map(resolved), kindText(type), ref);
+  return named((await listed(client, COLLECTION[type])).map(resolved), kindText(type), ref);
 }
 
 /** An id or a name of a trace request. @throws as `resolveDevice`. */
@@ -91,9 +91,9 @@ function named(all: readonly Resolved[], kind: string, ref: string): Resolved {
 /** Names of all ports as "device/port". */
 export async function portNames(client: ApiClient): Promise<ReadonlyMap<string, Resolved>> {
   const [ports, bridges, routers] = await Promise.all([
-    client.list("/ports"),
-    client.list("/bridges"),
-    client.list("/routers"),
+    listed(client, "/ports"),
+    listed(client, "/bridges"),
+    listed(client, "/routers"),
   ]);
   const devices = new Map([...bridges, ...routers].map((d) => [textOf(d, "id"), textOf(d, "name")]));
   return new Map(
@@ -105,10 +105,25 @@ export async function portNames(client: ApiClient): Promise<ReadonlyMap<string, 
 }
 
 async function portById(client: ApiClient, id: string): Promise<Resolved> {
-  const found = (await portNames(client)).get(id);
-  if (found === undefined) throw new MidotraceError("NOT_FOUND", `there is no port ${id}`);
-  return found;
+  const port = await client.object(`/ports/${id}`);
+  const collection = textOf(port, "type") === "Router" ? COLLECTION.ROUTER : COLLECTION.BRIDGE;
+  const deviceId = textOf(port, "deviceId");
+  const device = await client.object(`${collection}/${deviceId}`);
+  return { id, name: `${textOf(device, "name") || deviceId}/${textOf(port, "name") || id}` };
 }
+
+/** MidoNet's API lists devices for the administrator only: who is not has to know the id. @throws MidotraceError FORBIDDEN */
+async function listed(client: ApiClient, path: string): Promise<readonly Json[]> {
+  try {
+    return await client.list(path);
+  } catch (error) {
+    if (!isForbidden(error)) throw error;
+    const message = "only the administrator finds devices by name: give the id";
+    throw new MidotraceError("FORBIDDEN", message, [], { cause: error });
+  }
+}
+
+export const isForbidden = (error: unknown): boolean => error instanceof MidotraceError && error.code === "FORBIDDEN";
 
 async function portByName(client: ApiClient, ref: string): Promise<Resolved> {
   const ports = [...(await portNames(client)).values()];

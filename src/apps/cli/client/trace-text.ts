@@ -1,8 +1,8 @@
 import type { Io } from "#apps/cli/options";
-import { LIMIT_MAX } from "#core/topology";
+import { type DeviceType, LIMIT_MAX } from "#core/topology";
 import { type ApiClient, type Json, textOf } from "./api-client.ts";
 import { conditionText } from "./condition-text.ts";
-import { portNames } from "./refs.ts";
+import { isForbidden, portNames, resolveDevice } from "./refs.ts";
 import { table } from "./table.ts";
 
 /** Trace requests as a table, devices by name. */
@@ -11,7 +11,7 @@ export async function printRequests(client: ApiClient, requests: readonly Json[]
     io.out("there are no trace requests\n");
     return;
   }
-  const names = await deviceNames(client, new Set(requests.map((r) => textOf(r, "deviceType"))));
+  const names = await deviceNames(client, requests);
   const rows = requests.map((r) => [
     textOf(r, "id"),
     textOf(r, "name") || "-",
@@ -23,7 +23,20 @@ export async function printRequests(client: ApiClient, requests: readonly Json[]
   io.out(table([["ID", "NAME", "DEVICE", "STATE", "LIMIT", "MATCH"], ...rows]));
 }
 
-async function deviceNames(client: ApiClient, types: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
+/** From the lists of devices, or one by one where the lists are the administrator's. */
+async function deviceNames(client: ApiClient, requests: readonly Json[]): Promise<ReadonlyMap<string, string>> {
+  const types = new Set(requests.map((r) => textOf(r, "deviceType")));
+  try {
+    return await listedNames(client, types);
+  } catch (error) {
+    if (!isForbidden(error)) throw error;
+    const devices = new Map(requests.map((r) => [textOf(r, "deviceId"), textOf(r, "deviceType") as DeviceType]));
+    const found = await Promise.all([...devices].map(([id, type]) => resolveDevice(client, type, id)));
+    return new Map(found.map((d) => [d.id, d.name]));
+  }
+}
+
+async function listedNames(client: ApiClient, types: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
   const names = new Map<string, string>();
   const collect = async (path: string): Promise<void> => {
     for (const device of await client.list(path)) names.set(textOf(device, "id"), textOf(device, "name"));
