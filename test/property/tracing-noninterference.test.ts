@@ -16,6 +16,8 @@ import {
 } from "../support/tenant-twins.ts";
 
 const OWNABLE = ["b1", "b2", "b3", "b4", "r1", "c1", "c2", "c3", "c4"] as const;
+/** Many more in a night: MIDOTRACE_PROPERTY_RUNS. */
+const RUNS = Number(process.env["MIDOTRACE_PROPERTY_RUNS"] ?? 200);
 const LONG_AFTER_MS = 60_000;
 
 const circumstances = (silent: boolean): fc.Arbitrary<Circumstances> =>
@@ -88,9 +90,9 @@ it("a tenant's view is the same to the byte whatever others keep to themselves, 
       if (/"withheld":true/.test(all)) met.withheld++;
       if (/"kind"/.test(all)) met.own++;
     }),
-    { numRuns: 1_000 },
+    { numRuns: RUNS },
   );
-  assert.ok(met.compared > 150 && met.withheld > 80 && met.own > 80, JSON.stringify(met));
+  assert.ok(Math.min(met.compared, 2 * met.withheld, 2 * met.own) > RUNS / 10, JSON.stringify(met));
 });
 
 async function everyExit(

@@ -99,7 +99,7 @@ export interface Route<P extends string = string, B extends z.ZodType = z.ZodTyp
 }
 
 /** What any route may answer. */
-export const COMMON_ERRORS: readonly ErrorCode[] = ["INTERNAL", "STORE_UNAVAILABLE"];
+export const COMMON_ERRORS: readonly ErrorCode[] = ["RATE_LIMITED", "INTERNAL", "STORE_UNAVAILABLE"];
 /** What a route that is not for everybody may answer, too. */
 export const ACCESS_ERRORS: readonly ErrorCode[] = ["UNAUTHENTICATED", "FORBIDDEN", "AUTH_UNAVAILABLE"];
 

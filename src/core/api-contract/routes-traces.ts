@@ -27,9 +27,13 @@ export const traceRoutes = {
   listTraces: listRoute("/midonet-api/traces", TRACE, ownWrite("each-listed"), traceFilter),
   createTrace: createRoute("/midonet-api/traces", TRACE, traceBody, ownWrite("trace-device-of-body"), [
     "BAD_EXPRESSION",
+    "LIMIT_EXCEEDED",
   ]),
   getTrace: getRoute("/midonet-api/traces/{id}", TRACE, ownRead("trace")),
-  updateTrace: updateRoute("/midonet-api/traces/{id}", TRACE, traceBody, ownWrite("trace"), ["BAD_EXPRESSION"]),
+  updateTrace: updateRoute("/midonet-api/traces/{id}", TRACE, traceBody, ownWrite("trace"), [
+    "BAD_EXPRESSION",
+    "LIMIT_EXCEEDED",
+  ]),
   deleteTrace: deleteRoute("/midonet-api/traces/{id}", TRACE, ownWrite("trace"), ["CONFLICT"]),
   listFlows: route({
     method: "GET",
@@ -97,7 +101,7 @@ export const traceRoutes = {
     summary: "Flows as they come: server-sent events, resumable by Last-Event-ID",
     roles: ownRead("trace"),
     answer: { kind: "events", media: [EVENT_STREAM_MEDIA] },
-    errors: ["VALIDATION", "NOT_FOUND", "NOT_ACCEPTABLE"],
+    errors: ["VALIDATION", "NOT_FOUND", "NOT_ACCEPTABLE", "LIMIT_EXCEEDED"],
   }),
   simulate: route({
     method: "POST",

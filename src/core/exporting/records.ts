@@ -79,7 +79,8 @@ function tenantStepRecords(segment: TraceSegment, viewer: Viewer): StepRecord[] 
         type: "step",
         atMs: step.withheld === true ? s.startedAtMs : step.atMs,
         flowTraceId: flow.flowTraceId,
-        traceRequestIds: flow.traceRequestIds,
+        // A host that only delivers does not know them: one that also let the packet in must not say so by knowing more.
+        traceRequestIds: s.role === "egress" ? [] : flow.traceRequestIds,
         hostId: null,
         hostName: null,
         cookie: null,
