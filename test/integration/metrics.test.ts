@@ -7,14 +7,15 @@ import { prometheusPage } from "#adapters/metrics-prometheus";
 import { AGENT_METRIC_TABLES, AGENT_METRICS, agentMetrics } from "#apps/agent";
 import { API_METRIC_TABLES, API_OPTIONS, composeApi } from "#apps/api";
 import { readOptions } from "#apps/cli";
-import type { MetricTable } from "#core/base";
+import type { FlowTraceId, MetricTable, TraceRequestId } from "#core/base";
 import { AgentProcess } from "../../src/apps/agent/agent-process.ts";
 import { AGENT_OPTIONS } from "../../src/apps/agent/options.ts";
 import { type Cluster, ip, routedPlan } from "../support/cluster.ts";
 import { onCluster } from "../support/cluster-kit.ts";
 import { eventually } from "../support/nsdb-eventually.ts";
 import { type Family, parsePrometheusText } from "../support/prometheus-text.ts";
-import { send } from "./api-support.ts";
+import { segmentNo } from "../support/sink-rig.ts";
+import { send, startRig } from "./api-support.ts";
 
 const optionsOf = (table: Parameters<typeof readOptions>[0], ...argv: string[]) =>
   readOptions(table, { argv, env: {}, loadConfig: () => ({}) }).values as never;
@@ -76,6 +77,26 @@ describe("what an API server counts", () => {
     const commits = (p: typeof after): number => value(p, "midotrace_store_seconds_count", { operation: "commit" });
     assert.equal(commits(after), commits(before) + 1);
     assert.ok(value(after, "process_resident_memory_bytes") > 1e6);
+  });
+});
+
+describe("what an API server says of its trace store", () => {
+  it("how much is kept and pinned, how long answers took, what was lost and why", async (t: TestContext) => {
+    const rig = await startRig();
+    t.after(() => rig.stop());
+    const bridge = await rig.make("/bridges", { name: "b", tenantId: "red" });
+    const request = await rig.make("/traces", { name: "t", deviceType: "BRIDGE", deviceId: bridge, condition: {} });
+    const segments = [1, 2, 3].map((n) => ({ ...segmentNo(n), requestIds: [request as TraceRequestId] }));
+    const { changed } = await rig.traceStore.add(segments);
+    await rig.traceStore.pin(changed[0] as FlowTraceId, true);
+    assert.equal((await rig.ask("GET", `/traces/${request}/flows`)).status, 200);
+    const page = parsePrometheusText((await send(`${rig.url}/metrics`, "GET")).text);
+    assert.equal(value(page, "midotrace_api_flow_traces"), changed.length);
+    assert.equal(value(page, "midotrace_api_flow_traces_pinned"), 1);
+    assert.ok(value(page, "midotrace_api_flow_traces_bytes") > 0);
+    assert.equal(value(page, "midotrace_api_flow_traces_evicted_total"), 0);
+    assert.equal(value(page, "midotrace_api_trace_store_seconds_count", { operation: "flows" }), 1);
+    assert.equal(value(page, "midotrace_api_trace_store_failures_total"), 0);
   });
 });
 

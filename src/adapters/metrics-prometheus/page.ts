@@ -1,4 +1,4 @@
-import type { HistogramReading, LabelValues, MetricsPage, MetricSource, MetricTable, NumberReading } from "#core/base";
+import type { HistogramReading, LabelValues, MetricsPage, MetricSource, MetricTable, LaterReading } from "#core/base";
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import { ReadHistogram } from "./read-histogram.ts";
 
@@ -30,7 +30,7 @@ function register(
   registry: Registry,
   name: string,
   table: MetricTable,
-  read: () => NumberReading | HistogramReading,
+  read: () => LaterReading | HistogramReading,
 ): void {
   const { kind, help, labels } = table[name] as MetricTable[string];
   if (kind === "histogram") {
@@ -38,8 +38,8 @@ function register(
     return;
   }
   const common = { name, help, labelNames: Object.keys(labels ?? {}), registers: [registry] };
-  const samples = (): Iterable<readonly [LabelValues, number]> => {
-    const value = (read as () => NumberReading)();
+  const samples = async (): Promise<Iterable<readonly [LabelValues, number]>> => {
+    const value = await (read as () => LaterReading)();
     if (value === null) return [];
     return typeof value === "number" ? [[{}, value]] : value;
   };
@@ -48,20 +48,22 @@ function register(
   if (kind === "gauge") {
     const gauge: Gauge = new Gauge({
       ...common,
-      collect: () => {
+      collect: async () => {
+        const read = await samples();
         gauge.reset();
         if (unlabelled) gauge.remove();
-        for (const [of, value] of samples()) gauge.set(of, value);
+        for (const [of, value] of read) gauge.set(of, value);
       },
     });
     return;
   }
   const counter: Counter = new Counter({
     ...common,
-    collect: () => {
+    collect: async () => {
+      const read = await samples();
       counter.reset();
       if (unlabelled) counter.remove();
-      for (const [of, value] of samples()) counter.inc(of, value);
+      for (const [of, value] of read) counter.inc(of, value);
     },
   });
 }

@@ -10,6 +10,7 @@ import type {
   PathPage,
   PathQuery,
   Replay,
+  StoreSize,
   RequestSummary,
   TraceSegment,
   TraceStore,
@@ -181,6 +182,14 @@ export class SqlTraceStore implements TraceStore, Lifecycle {
     }
     await this.cleanUp();
     return overdue;
+  }
+
+  async size(): Promise<StoreSize> {
+    await this.start();
+    const text = "SELECT SUM(flows) AS flows, SUM(pins) AS pins, SUM(bytes) AS bytes FROM tenant";
+    const [sums] = await this.db.read((sql) => sql.all(text));
+    const number = (name: string): number => Number(sums?.[name] ?? 0);
+    return { flows: number("flows") + number("pins"), pinned: number("pins"), bytes: number("bytes") };
   }
 
   subscribe(requestId: TraceRequestId | null, listener: (event: FlowEvent) => void): () => void {

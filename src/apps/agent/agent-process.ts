@@ -15,7 +15,7 @@ import {
   systemScheduler,
 } from "#adapters/platform";
 import { FileTraceJournal } from "#adapters/trace-journal-file";
-import { FileTraceSpool } from "#adapters/trace-spool-file";
+import { FileTraceSpool, traceSpoolMetrics } from "#adapters/trace-spool-file";
 import {
   type CollectorCredentials,
   HttpTraceSink,
@@ -94,6 +94,7 @@ export class AgentProcess implements Lifecycle {
           ready: () => this.waitingFor().length === 0,
         }),
         traceSinkMetrics(() => this.httpSink?.counters() ?? null),
+        traceSpoolMetrics(() => this.traceSpool),
         store.metrics(),
         exporterMetrics(() => this.exporters),
       ],

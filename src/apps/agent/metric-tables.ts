@@ -1,4 +1,5 @@
 import { EXPORTER_METRICS } from "#core/exporting";
+import { TRACE_SPOOL_METRICS } from "#adapters/trace-spool-file";
 import { TRACE_SINK_METRICS } from "#adapters/trace-sink-http";
 import type { MetricTable } from "#core/base";
 import { STORE_METRICS } from "#core/nsdb";
@@ -8,6 +9,7 @@ import { AGENT_METRICS } from "./metrics.ts";
 export const AGENT_METRIC_TABLES: readonly MetricTable[] = [
   AGENT_METRICS,
   TRACE_SINK_METRICS,
+  TRACE_SPOOL_METRICS,
   STORE_METRICS,
   EXPORTER_METRICS,
 ];

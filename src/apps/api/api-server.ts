@@ -2,7 +2,7 @@ import type { OperationId, Route, SegmentsAnswerDto } from "#core/api-contract";
 import type { Cancel, Clock, Lifecycle, MetricSource, Random, RenderMetrics, Scheduler } from "#core/base";
 import { type IdentityProvider, NoAuthentication } from "#core/identity";
 import { Nsdb, type NsdbStore } from "#core/nsdb";
-import type { TraceStore } from "#core/tracing";
+import { MeasuredTraceStore, type TraceStore } from "#core/tracing";
 import { Access } from "./access.ts";
 import { AgentReports } from "./agent-reports.ts";
 import type { AliveHosts } from "./alive-hosts.ts";
@@ -122,6 +122,7 @@ export class ApiServer implements Lifecycle {
   private readonly options: ApiServerOptions;
   private readonly streams = new OpenStreams();
   private readonly metrics = new ApiMetrics();
+  private readonly traceStore: MeasuredTraceStore;
   private readonly collector: Collector;
   private readonly collectorId: string;
   private readonly rates: Rates;
@@ -136,13 +137,14 @@ export class ApiServer implements Lifecycle {
 
   constructor(options: ApiServerOptions) {
     this.options = options;
-    const { store, traceStore, scheduler, random, clock, log } = options;
-    this.collector = new Collector(traceStore, log, options.agentReports ?? new AgentReports(clock));
+    const { store, scheduler, random, clock, log } = options;
+    this.traceStore = new MeasuredTraceStore(options.traceStore, clock);
+    this.collector = new Collector(this.traceStore, log, options.agentReports ?? new AgentReports(clock));
     this.collectorId = random.uuid();
     this.rates = new Rates(clock, options.rates ?? NO_RATE_LIMITS);
     this.audit = options.audit === undefined ? null : new Audit(clock, options.audit);
     this.nsdb = new Nsdb(store, random, clock, this.audit === null ? {} : { committed: this.audit.committed });
-    this.traceWatch = new TraceWatch(store, traceStore, this.streams, log);
+    this.traceWatch = new TraceWatch(store, this.traceStore, this.streams, log);
     this.life = new StoreLife({
       store,
       startStore: options.startStore ?? null,
@@ -184,7 +186,8 @@ export class ApiServer implements Lifecycle {
    *   the error of the network when an address cannot be had; what is wrong with the store and will not pass.
    */
   async start(): Promise<Started> {
-    const { host, port, collect, scheduler, log, traceStore, clock, random } = this.options;
+    const { host, port, collect, scheduler, log, clock, random } = this.options;
+    const { traceStore } = this;
     const { identity = new NoAuthentication(), tls = null, clientCa = null } = this.options;
     const agents = this.options.agents ?? (identity.kind === "none" ? OPEN_GATE : CLOSED_GATE);
     requireLoopback(host, this.options.insecure === true || identity.kind !== "none");
@@ -193,10 +196,10 @@ export class ApiServer implements Lifecycle {
       this.metrics.source({
         streams: () => this.streams.size,
         refused: this.rates.refused,
-        evicted: () => traceStore.evicted,
         ready: () => this.waitingFor().length === 0,
         collected: this.collector.counters,
       }),
+      traceStore.metrics(),
       ...(this.options.metrics ?? []),
     ]);
     const owners = new Ownership(this.nsdb);
@@ -290,7 +293,7 @@ export class ApiServer implements Lifecycle {
 
   private async lookAtAwaited(): Promise<void> {
     try {
-      await this.options.traceStore.settle();
+      await this.traceStore.settle();
       this.traceWatch.retry();
     } catch (error) {
       this.options.log.info("what is awaited could not be looked at", { error: String(error) });

@@ -1,4 +1,4 @@
-import { HistogramsBy, metricSource, type MetricSource, type MetricTable } from "#core/base";
+import { HistogramsBy, labelled, metricSource, type MetricSource, type MetricTable } from "#core/base";
 import type { OperationId } from "#core/api-contract";
 import type { CollectorCounters } from "./collector.ts";
 
@@ -24,7 +24,6 @@ export const API_METRICS = {
     labels: { limit: "identity, address or refusals" },
   },
   midotrace_api_event_streams: { kind: "gauge", help: "Event streams that are open." },
-  midotrace_api_flow_traces_evicted_total: { kind: "counter", help: "Flow traces thrown out to make room." },
   midotrace_api_trace_segments_total: {
     kind: "counter",
     help: "Trace segments that agents delivered, by what became of them.",
@@ -35,13 +34,17 @@ export const API_METRICS = {
     kind: "counter",
     help: "Trace segments that agents said will never come.",
   },
+  midotrace_api_trace_segments_lost_by_cause_total: {
+    kind: "counter",
+    help: "The same by cause, as far as agents said one.",
+    labels: { cause: "a cause of completeness.md" },
+  },
 } as const satisfies MetricTable;
 
 export interface ApiReadings {
   readonly streams: () => number;
   /** By limit. */
   readonly refused: Readonly<Record<string, number>>;
-  readonly evicted: () => number;
   readonly ready: () => boolean;
   readonly collected: Readonly<CollectorCounters>;
 }
@@ -60,7 +63,7 @@ export class ApiMetrics {
     else known.count++;
   }
 
-  source({ streams, refused, evicted, ready, collected }: ApiReadings): MetricSource {
+  source({ streams, refused, ready, collected }: ApiReadings): MetricSource {
     return metricSource(API_METRICS, {
       midotrace_api_ready: () => (ready() ? 1 : 0),
       midotrace_api_requests_total: () =>
@@ -70,7 +73,6 @@ export class ApiMetrics {
       midotrace_api_request_seconds: () => this.seconds.reading(),
       midotrace_api_refused_total: () => Object.entries(refused).map(([limit, count]) => [{ limit }, count] as const),
       midotrace_api_event_streams: streams,
-      midotrace_api_flow_traces_evicted_total: evicted,
       midotrace_api_trace_segments_total: () => [
         [{ result: "accepted" }, collected.accepted],
         [{ result: "duplicate" }, collected.duplicates],
@@ -78,6 +80,7 @@ export class ApiMetrics {
       ],
       midotrace_api_trace_steps_total: () => collected.steps,
       midotrace_api_trace_segments_lost_total: () => collected.lost,
+      midotrace_api_trace_segments_lost_by_cause_total: () => labelled("cause", collected.lostBy),
     });
   }
 }

@@ -21,12 +21,15 @@ export type NumberReading = number | Iterable<readonly [LabelValues, number]> | 
 
 export type HistogramReading = Iterable<readonly [LabelValues, Histogram]>;
 
-type ReadingOf<S extends MetricSpec> = S["kind"] extends "histogram" ? HistogramReading : NumberReading;
+/** A promise where it must be asked for. */
+export type LaterReading = NumberReading | Promise<NumberReading>;
+
+type ReadingOf<S extends MetricSpec> = S["kind"] extends "histogram" ? HistogramReading : LaterReading;
 
 /** A table, and how each of its metrics is read now. */
 export interface MetricSource {
   readonly table: MetricTable;
-  readonly read: Readonly<Record<string, () => NumberReading | HistogramReading>>;
+  readonly read: Readonly<Record<string, () => LaterReading | HistogramReading>>;
 }
 
 /** Keeps table and readings together: a metric that is declared and not read does not compile, nor the reverse. */
@@ -115,6 +118,7 @@ export function sourcesBy(
   const read = (name: string) => (): Iterable<readonly [LabelValues, number | Histogram]> =>
     [...sources()].flatMap(([value, source]) => {
       const reading = source.read[name]?.() ?? null;
+      if (reading instanceof Promise) throw new TypeError(`${name} cannot be read at once`);
       if (reading === null) return [];
       if (typeof reading === "number") return [[{ [label]: value }, reading] as const];
       const all: Iterable<readonly [LabelValues, number | Histogram]> = reading;

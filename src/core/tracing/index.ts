@@ -24,6 +24,7 @@ export { ANSI, type Ink, Page, type Palette } from "./page.ts";
 export { shown } from "./shown.ts";
 export * from "./render-tree.ts";
 export * from "./trace-spool.ts";
+export { MeasuredTraceStore, TRACE_STORE_METRICS } from "./measured-trace-store.ts";
 export * from "./trace-store.ts";
 export { reached } from "./why.ts";
 export * from "./conversation.ts";

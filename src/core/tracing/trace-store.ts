@@ -92,6 +92,14 @@ export interface FlowEvent {
   readonly trace: FlowTrace | null;
 }
 
+/** What is kept, of all tenants. */
+export interface StoreSize {
+  readonly flows: number;
+  readonly pinned: number;
+  /** Of those that are not pinned, without what indexes take. */
+  readonly bytes: number;
+}
+
 /** What became of the segments of one `add`. */
 export interface Added {
   /** Flow traces that changed, each once. */
@@ -131,6 +139,7 @@ export interface TraceStore {
   pin(flowTraceId: FlowTraceId, pinned: boolean): Promise<void>;
   /** One for each request that is asked for, in that order, with the verdicts that the viewer sees. Default: everything. */
   summaries(requestIds: readonly TraceRequestId[], viewer?: Viewer): Promise<readonly RequestSummary[]>;
+  size(): Promise<StoreSize>;
   /** Egress segments whose flow trace nobody knows, oldest first. */
   orphans(): Promise<readonly TraceSegment[]>;
   /** Emits a change for each flow trace whose awaited parts became overdue; to be called about every second. */
