@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { hashPassword, StaticIdentities } from "#adapters/auth-static";
+import { systemClock, systemScheduler } from "#adapters/platform";
 import type { Lab } from "#apps/lab";
 import type { Browser } from "playwright-core";
-import { FakeIdentity, identityOf } from "../support/fake-identity.ts";
 import { ip, launch, noBrowser, signIn, startUiLab, type Visit, visit, vmOf } from "../support/ui-kit.ts";
 
 /** What an operator does at night: sign in, ask for a trace, watch a flow come, read where it failed, tidy up. */
@@ -11,8 +15,18 @@ describe("the operator's walk", { skip: noBrowser, timeout: 180_000 }, () => {
   let browser: Browser;
   let here: Visit;
 
+  let directory: string;
+  let identity: StaticIdentities;
+
   before(async () => {
-    lab = await startUiLab({ identity: new FakeIdentity({ root: identityOf("operators", "admin") }) });
+    directory = mkdtempSync(join(tmpdir(), "midotrace-ui-"));
+    const file = join(directory, "users.yaml");
+    const projects = [{ id: "operators", name: "operators", roles: ["admin"] }];
+    const users = [{ name: "root", password: await hashPassword("right"), projects }];
+    writeFileSync(file, JSON.stringify({ users }), { mode: 0o600 });
+    identity = new StaticIdentities({ file, clock: systemClock, scheduler: systemScheduler, log: () => undefined });
+    await identity.start();
+    lab = await startUiLab({ identity });
     browser = await launch();
     here = await visit(browser);
     await here.page.goto(lab.url);
@@ -20,6 +34,8 @@ describe("the operator's walk", { skip: noBrowser, timeout: 180_000 }, () => {
   after(async () => {
     await browser?.close();
     await lab?.stop();
+    await identity?.stop();
+    rmSync(directory, { recursive: true, force: true });
   });
 
   it("asks who is there, and says when the password is wrong", async () => {
@@ -28,7 +44,7 @@ describe("the operator's walk", { skip: noBrowser, timeout: 180_000 }, () => {
     await page.getByText("The name or the password is wrong.").waitFor();
     await signIn(page, "root", "right");
     await page.getByRole("heading", { name: "Nothing is being traced" }).waitFor();
-    await page.getByText("user of operators").waitFor();
+    await page.locator(".who").getByText("root").waitFor();
   });
 
   it("creates a trace: a device by its name, a condition by its fields, both said in a sentence", async () => {
@@ -68,6 +84,7 @@ describe("the operator's walk", { skip: noBrowser, timeout: 180_000 }, () => {
     const said = await failing.innerText();
     assert.match(said, /Failing hop: bridge red-db, entered by port router/);
     assert.match(said, /Rule 7 of chain red-db-guard \(drop\) matched/);
+    assert.match(said, /If the packet should pass, change that rule/, "and what to do about it");
     const top = await page.locator(".flow-top").innerText();
     assert.ok(top.indexOf("Dropped at") < top.indexOf("Failing hop"), "the sentence stands first");
     assert.match(top, /Complete: the one host reported/);
@@ -107,13 +124,24 @@ describe("the operator's walk", { skip: noBrowser, timeout: 180_000 }, () => {
     await page.getByRole("heading", { name: "Nothing is being traced" }).waitFor();
   });
 
-  it("has asked nobody else for anything, put no token in an address, and met no error", () => {
+  it("sees its hosts", async () => {
+    const { page } = here;
+    await page.getByRole("link", { name: "Hosts" }).click();
+    const table = page.getByRole("table", { name: "Agents" });
+    await table.waitFor();
+    assert.deepEqual(await table.getByRole("rowheader").allInnerTexts(), ["host-a", "host-b", "host-c"]);
+    assert.match(await table.innerText(), /alive/);
+  });
+
+  it("has asked nobody else for anything, put no token in an address, and met no error", async () => {
+    const token = String(await here.page.evaluate("sessionStorage.getItem('midotrace-token')"));
+    assert.ok(token.length > 20);
     assert.ok(here.requests.length > 10);
     for (const { url, headers } of here.requests) {
       assert.ok(url.startsWith(`${lab.url}/`), url);
-      assert.ok(!url.includes("root"), url);
+      assert.ok(!url.includes(token), url);
       const open = !url.includes("/midonet-api/") || /\/(login|whoami)$/.test(url);
-      assert.ok(open || headers["x-auth-token"] === "root", url);
+      assert.ok(open || headers["x-auth-token"] === token, url);
       assert.equal(headers["cookie"], undefined);
     }
     assert.deepEqual(here.problems, []);

@@ -1,4 +1,4 @@
-import type { TraceDto } from "#core/api-contract";
+import type { AgentDto, TraceDto } from "#core/api-contract";
 import type { Verdict } from "#core/tracing";
 import type { PathDevice, ShownFlow } from "#apps/web/model";
 import { ApiError, ask, isNotOffered, send, token } from "./client.ts";
@@ -114,17 +114,7 @@ export const listPaths = (
 export const pinFlow = (traceId: string, flowId: string, pinned: boolean): Promise<void> =>
   ask(`/traces/${traceId}/flows/${flowId}/pin`, { method: pinned ? "PUT" : "DELETE" });
 
-export interface AgentReport {
-  readonly hostId: string;
-  readonly hostName: string;
-  readonly alive: boolean;
-  readonly reportedAtMs: number | null;
-  readonly clockOffsetMs: number | null;
-  readonly tracesArmed: number | null;
-  readonly budget: { readonly level: "full" | "verdict" | "count"; readonly eventsPerSecond: number } | null;
-  readonly spool: { readonly segments: number; readonly bytes: number } | null;
-  readonly lost: Readonly<Record<string, number>>;
-}
+export type AgentReport = AgentDto;
 /** Null: not offered to this viewer. */
 export const listAgents = (signal: AbortSignal): Promise<AgentReport[] | null> => orNull(ask("/agents", { signal }));
 

@@ -200,6 +200,11 @@ export function Confirm(props: {
   );
 }
 
+/** A text in which `words` between backticks are code. */
+export function Prose({ text }: { readonly text: string }): ReactNode {
+  return text.split("`").map((part, i) => (i % 2 === 1 ? <code key={i}>{part}</code> : part));
+}
+
 /** The title of the tab, which a screen reader says first. */
 export function useTitle(title: string): void {
   useEffect(() => {

@@ -1,8 +1,8 @@
-import { MISSING_REASONS } from "#core/tracing";
+import { MISSING_ADVICE, MISSING_REASONS } from "#core/tracing";
 import { offsetText, type ShownFlow } from "#apps/web/model";
 import type { ReactNode } from "react";
 import { Icon } from "../ui/icons.tsx";
-import { Notice } from "../ui/parts.tsx";
+import { Notice, Prose } from "../ui/parts.tsx";
 
 /** Whether this is the whole answer; if not, who is missing and why. */
 export function CompletenessNotice({ flow }: { readonly flow: ShownFlow }): ReactNode {
@@ -28,6 +28,11 @@ export function CompletenessNotice({ flow }: { readonly flow: ShownFlow }): Reac
             {missing.map((m, i) => (
               <li key={i}>
                 {m.hostName ?? "a host that is not known"}: {MISSING_REASONS[m.reason] ?? m.reason}
+                {MISSING_ADVICE[m.reason] !== undefined && (
+                  <p className="advice">
+                    <Prose text={MISSING_ADVICE[m.reason].say} />
+                  </p>
+                )}
               </li>
             ))}
           </ul>

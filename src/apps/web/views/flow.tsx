@@ -1,9 +1,10 @@
+import { type Advice, DROP_ADVICE, type DropReason } from "#core/tracing";
 import { clockTime, flowPath, type FlowPath, fullTime, packetLine, shortName, type ShownFlow } from "#apps/web/model";
 import { lazy, type ReactNode, Suspense, useCallback, useMemo, useState } from "react";
 import { ApiError, isNotOffered } from "../api/client.ts";
 import { download, getFlow, type Identity, mayChange, pinFlow } from "../api/resources.ts";
 import { Icon } from "../ui/icons.tsx";
-import { CopyButton, Loading, Notice, Problem, useTitle, VerdictMark } from "../ui/parts.tsx";
+import { CopyButton, Loading, Notice, Problem, Prose, useTitle, VerdictMark } from "../ui/parts.tsx";
 import { Link } from "../ui/router.tsx";
 import { useResource } from "../ui/use-resource.ts";
 import { CompletenessNotice } from "./completeness.tsx";
@@ -117,6 +118,7 @@ function Failing(props: {
   const { hop, step } = props.failing;
   const host = props.path.groups[hop.segment]?.segment.hostName ?? "";
   const device = hop.device;
+  const advice = DROP_ADVICE[step["reason"] as DropReason] as Advice | undefined;
   const at = hop.steps.indexOf(step);
   const decided = hop.steps
     .slice(0, at)
@@ -134,6 +136,11 @@ function Failing(props: {
         </p>
         <p>{step.text}</p>
         {decided !== undefined && decided.withheld !== true && <p>{decided.text}</p>}
+        {advice !== undefined && (
+          <p className="advice">
+            <Prose text={advice.say} />
+          </p>
+        )}
       </div>
       <button type="button" className="button" onClick={() => props.onShow(hop.id)}>
         Show step {step.seq}

@@ -113,7 +113,9 @@ function AgentRow({ agent, now }: { readonly agent: AgentReport; readonly now: n
         ) : (
           <>
             <span className={budget.level === "full" ? "" : "tag tone-unsure"}>{LEVELS[budget.level]}</span>{" "}
-            <span className="muted nowrap">{countText(budget.eventsPerSecond)} events/s</span>
+            <span className="muted nowrap">
+              {budget.eventsPerSecond === null ? "without bound" : `${countText(budget.eventsPerSecond)} events/s`}
+            </span>
           </>
         )}
       </td>
