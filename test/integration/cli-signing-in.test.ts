@@ -60,7 +60,7 @@ describe("the command line against a server that asks who somebody is", () => {
     assert.equal(without.code, 1);
     assert.match(without.err, /midotrace login --user NAME/);
     const wrong = await as("nonsense", "trace", "list");
-    assert.match(wrong.err, /unknown token \(get a new token with `midotrace login/);
+    assert.match(wrong.err, /unknown token.*get a new token with `midotrace login/i);
     const reader = await as("reader", "trace", "list");
     assert.equal(reader.code, 1);
     assert.match(reader.err, /tenant_user.* may not do this/);
