@@ -40,6 +40,8 @@ export interface MadeRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer | null;
+  /** With the method that the document names for the path. */
+  readonly asDeclared: boolean;
 }
 
 type Mood = "valid" | "nearly" | "hostile";
@@ -168,13 +170,25 @@ export class RequestMaker {
     const mood = dice.pick<Mood>(["valid", "valid", "nearly", "nearly", "hostile"]);
     const target = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(this.pathValue(name, mood)));
     const body = this.body(op, mood);
+    const sent = mood === "hostile" && dice.one(10) ? dice.pick(["PATCH", "HEAD", "OPTIONS", "DELETE", "PUT"]) : method;
     return {
       operationId: op.operationId,
-      method: mood === "hostile" && dice.one(10) ? dice.pick(["PATCH", "HEAD", "OPTIONS", "DELETE", "PUT"]) : method,
+      method: sent,
       path: target.replaceAll("%7Bid%7D", "{id}") + this.query(op, mood),
       headers: this.headers(op, mood, body !== null),
-      body,
+      // A system that is set to read only would answer nothing else from then on.
+      body:
+        op.operationId === "updateSystemState" && body !== null
+          ? Buffer.from(body.toString("latin1").replaceAll("READONLY", "READWRITE"), "latin1")
+          : body,
+      asDeclared: sent === method,
     };
+  }
+
+  /** The document knows this answer; a path that a hostile id has made another one, and bodies over a limit, are no operation's. */
+  declares({ operationId }: MadeRequest, status: number): boolean {
+    const op = this.operations.find((o) => o.op.operationId === operationId);
+    return String(status) in (op?.op.responses ?? {}) || [404, 405, 413, 414].includes(status);
   }
 
   private pathValue(name: string, mood: Mood): string {

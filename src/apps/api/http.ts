@@ -89,6 +89,7 @@ export function buildHttp(options: HttpOptions): FastifyInstance {
   app.addHook("onRequest", async (request, reply) => {
     reply.headers(CORS);
     needShortUrl(request.url, limits);
+    ignoreUnaskedBody(request);
     if (isCounted(request)) rates.arrived(request.ip);
     if (request.method !== "OPTIONS") return;
     reply.header("access-control-allow-headers", CORS_REQUEST_HEADERS);
@@ -118,13 +119,25 @@ export function buildHttp(options: HttpOptions): FastifyInstance {
     app.route({
       method: route.method,
       url: route.path.replaceAll(/\{(\w+)\}/g, ":$1"),
-      config: { operation, endless: route.answer.kind === "events", counted: !("agent" in route.roles) },
+      config: {
+        operation,
+        bodyless: route.body === null,
+        endless: route.answer.kind === "events",
+        counted: !("agent" in route.roles),
+      },
       bodyLimit: Math.min(route.body?.maxBytes ?? limits.bodyBytes, limits.bodyBytes),
       handler: (request, reply) => serve(options, operation, route, request, reply),
     });
   }
   limitConnections(app.server, limits);
   return app;
+}
+
+/** Clients send bodies where none is asked for, of any type, also of one that is none: they are not looked at. */
+function ignoreUnaskedBody(request: FastifyRequest): void {
+  const { bodyless } = request.routeOptions.config as { readonly bodyless?: boolean };
+  if (bodyless === true && request.headers["content-type"] !== undefined)
+    request.headers["content-type"] = "application/octet-stream";
 }
 
 /** Agents deliver as much as there is; what the browser's page is made of is no request of anybody. */

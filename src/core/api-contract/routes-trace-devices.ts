@@ -24,6 +24,6 @@ export const traceDeviceRoutes = {
     roles: ownRead("each-listed"),
     query: tenantFilter,
     answer: { kind: "body", media: [JSON_MEDIA], schema: z.array(traceDevice) },
-    errors: ["NOT_ACCEPTABLE"],
+    errors: ["VALIDATION", "NOT_ACCEPTABLE"],
   }),
 } as const;
