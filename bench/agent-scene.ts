@@ -7,6 +7,7 @@ import type { FlowAction } from "#core/flows";
 import { Nsdb, type NsdbStore } from "#core/nsdb";
 import { formatIpv4, formatMac } from "#core/packets";
 import { parseTopologyDocument } from "#core/topology";
+import type { TraceSink } from "#core/tracing";
 import { serverIp, serverMac, SERVERS } from "./conversations.ts";
 
 /*
@@ -137,15 +138,19 @@ async function teach(nsdb: Nsdb): Promise<void> {
   }
 }
 
+const NO_SINK: TraceSink = { segment: () => {}, lost: () => {} };
+
 export interface AgentScene {
   readonly agent: Agent;
   /** The agent's session. */
   readonly store: NsdbStore;
+  /** An administrator's. */
+  readonly nsdb: Nsdb;
   readonly stop: () => Promise<void>;
 }
 
 /** @param datapath whose ports are called `vm` and `s0` to `s15`, and a tunnel. */
-export async function agentScene(datapath: Datapath): Promise<AgentScene> {
+export async function agentScene(datapath: Datapath, sink: TraceSink = NO_SINK): Promise<AgentScene> {
   const random = new SeededRandom(1);
   const server = new EmbeddedNsdb("memory:");
   await server.start();
@@ -168,7 +173,7 @@ export async function agentScene(datapath: Datapath): Promise<AgentScene> {
     clock: systemClock,
     scheduler: systemScheduler,
     random,
-    sink: { segment: () => {}, lost: () => {} },
+    sink,
     log: (level, message, fields) => {
       if (level === "warn" || level === "error") console.error(message, fields);
     },
@@ -177,6 +182,7 @@ export async function agentScene(datapath: Datapath): Promise<AgentScene> {
   return {
     agent,
     store,
+    nsdb,
     stop: async () => {
       await agent.stop();
       await store.stop();

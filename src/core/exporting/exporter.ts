@@ -3,7 +3,7 @@ import type { FlowTrace, TraceSegment } from "#core/tracing";
 
 /** Why a record did not reach an export target; closed list, docs/guide/exporting.md has a row for each. */
 export const EXPORT_LOSSES = {
-  "queue-full": "more came than the target took, and the queue was full: the oldest went",
+  "queue-full": "more came than the target took, and the queue was full",
   refused: "the target refused the record itself, and would refuse it again",
   "retries-exhausted": "the target took others of the same batch, and refused this one each time",
   "too-large": "the record alone is larger than the target takes",

@@ -151,7 +151,7 @@ export class Courier implements Exporter {
   private offer(item: Parameters<Backlog["push"]>[0]): void {
     if (item.records === 0) return;
     this.count.offered += item.records;
-    this.lose("queue-full", this.backlog.push(item));
+    if (!this.backlog.push(item)) this.lose("queue-full", item.records);
     this.schedule();
   }
 
@@ -271,7 +271,7 @@ export class Courier implements Exporter {
         return [];
       }
     });
-    return [...notes, ...entries];
+    return [...entries, ...notes];
   }
 
   private failed(batch: Batch, error: Error): void {

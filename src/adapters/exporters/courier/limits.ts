@@ -1,5 +1,5 @@
 export interface CourierLimits {
-  /** Steps that may wait, those of flows counted; beyond, the oldest go. */
+  /** Steps that may wait, those of flows counted; what comes beyond is lost. */
   readonly queueSteps: number;
   /** Steps in one batch; a longer flow goes alone. */
   readonly batchSteps: number;
@@ -17,7 +17,7 @@ export interface CourierLimits {
 }
 
 export const COURIER_LIMITS: CourierLimits = {
-  queueSteps: 50_000,
+  queueSteps: 20_000,
   batchSteps: 2_000,
   paceMs: 200,
   backoffMs: 200,
