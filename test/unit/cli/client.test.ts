@@ -17,16 +17,15 @@ const LIMIT = "9223372036854775807";
 const REQUEST = `{"id":"${T1}","name":"t","deviceType":"ROUTER","deviceId":"${R1}","condition":{"nwProto":1,"dlType":2048},"limit":${LIMIT},"enabled":false}`;
 
 const NETWORK: Record<string, Answer> = {
-  "GET /routers": list({ id: R1, name: "red-router" }, { id: R2, name: "twin" }, { id: R3, name: "twin" }),
-  "GET /bridges": list({ id: B1, name: "red-web" }),
-  "GET /ports": list(
-    { id: P1, deviceId: B1, name: "red-1" },
-    { id: P2, deviceId: R1, name: "uplink" },
-    { id: P3, deviceId: B1, name: "uplink" },
+  "GET /trace_devices": list(
+    { deviceType: "ROUTER", deviceId: R1, name: "red-router" },
+    { deviceType: "ROUTER", deviceId: R2, name: "twin" },
+    { deviceType: "ROUTER", deviceId: R3, name: "twin" },
+    { deviceType: "BRIDGE", deviceId: B1, name: "red-web" },
+    { deviceType: "PORT", deviceId: P1, name: "red-web/red-1" },
+    { deviceType: "PORT", deviceId: P2, name: "red-router/uplink" },
+    { deviceType: "PORT", deviceId: P3, name: "red-web/uplink" },
   ),
-  [`GET /routers/${R1}`]: { body: JSON.stringify({ id: R1, name: "red-router" }) },
-  [`GET /bridges/${B1}`]: { body: JSON.stringify({ id: B1, name: "red-web" }) },
-  [`GET /ports/${P2}`]: { body: JSON.stringify({ id: P2, deviceId: R1, name: "uplink", type: "Router" }) },
   "POST /traces": { status: 201, headers: { location: `/midonet-api/traces/${T1}` } },
   [`GET /traces/${T1}`]: { body: REQUEST },
   "GET /traces": { body: `[${REQUEST}]` },

@@ -24,7 +24,6 @@ before(async () => {
   const named = (...names: string[]) => ({
     body: JSON.stringify(names.map((name) => ({ id: idOf(ids++), name }))),
   });
-  const bridges = named("red-web", "red-db");
   server = await stub({
     "GET /traces": {
       body: JSON.stringify([
@@ -33,13 +32,19 @@ before(async () => {
         { id: "x", name: EVIL },
       ]),
     },
-    "GET /routers": named("red-router", "provider-router"),
-    "GET /bridges": bridges,
+    "GET /trace_devices": {
+      body: JSON.stringify(
+        [
+          ["BRIDGE", "red-web"],
+          ["BRIDGE", "red-db"],
+          ["ROUTER", "red-router"],
+          ["ROUTER", "provider-router"],
+          ["PORT", "red-web/red-1"],
+        ].map(([deviceType, name]) => ({ deviceType, deviceId: idOf(ids++), name })),
+      ),
+    },
     "GET /chains": named("red-guard"),
     "GET /hosts": named("host-a", "host-b"),
-    "GET /ports": {
-      body: JSON.stringify([{ id: "p", deviceId: idOf(0), name: "red-1" }]),
-    },
     [`GET /traces/${T1}`]: { body: JSON.stringify({ id: T1, name: "web of red" }) },
     [`GET /traces/${T1}/flows?limit=50`]: {
       body: JSON.stringify({ flows: [{ flowTraceId: F1, segments: [], cursor: "1" }], more: false, next: null }),

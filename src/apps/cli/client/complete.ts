@@ -1,8 +1,9 @@
 import { command, type Completes, usage } from "#apps/cli/options";
+import type { DeviceType } from "#core/topology";
 import { type ApiClient, textOf } from "./api-client.ts";
 import { API_OPTIONS, clientOf } from "./api-options.ts";
 import { flowPage } from "./flow-text.ts";
-import { portNames, resolveTrace } from "./refs.ts";
+import { devices, resolveTrace } from "./refs.ts";
 
 /** Who presses Tab waits no longer than this. */
 const PATIENCE_MS = 2_000;
@@ -13,8 +14,8 @@ type Asked = Exclude<Completes, "file">;
 const nameOrId = async (client: ApiClient, path: string): Promise<string[]> =>
   (await client.list(path)).map((o) => textOf(o, "name") || textOf(o, "id"));
 
-const ports = async (client: ApiClient): Promise<string[]> =>
-  [...(await portNames(client)).values()].map((p) => p.name);
+const traceable = async (client: ApiClient, type?: DeviceType): Promise<string[]> =>
+  (await devices(client, type)).map((d) => d.name);
 
 const NAMES: { readonly [K in Asked]: (client: ApiClient, of: string | undefined) => Promise<string[]> } = {
   trace: (client) => nameOrId(client, "/traces"),
@@ -24,13 +25,12 @@ const NAMES: { readonly [K in Asked]: (client: ApiClient, of: string | undefined
     const { flows } = await flowPage(client, `/traces/${id}/flows?limit=${FLOWS}`);
     return ["latest", ...flows.map((f) => f.flowTraceId as string)];
   },
-  bridge: (client) => nameOrId(client, "/bridges"),
-  router: (client) => nameOrId(client, "/routers"),
+  bridge: (client) => traceable(client, "BRIDGE"),
+  router: (client) => traceable(client, "ROUTER"),
   chain: (client) => nameOrId(client, "/chains"),
   host: (client) => nameOrId(client, "/hosts"),
-  port: ports,
-  device: async (client) =>
-    (await Promise.all([nameOrId(client, "/bridges"), nameOrId(client, "/routers"), ports(client)])).flat(),
+  port: (client) => traceable(client, "PORT"),
+  device: (client) => traceable(client),
 };
 
 export const complete = command({

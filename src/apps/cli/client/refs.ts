@@ -15,20 +15,30 @@ export interface Resolved {
   readonly name: string;
 }
 
-const COLLECTION = { BRIDGE: "/bridges", ROUTER: "/routers" } as const;
+/**
+ * What may be traced, of one type or of all, as tenants may ask, too: they may list no bridges, routers and ports, but these.
+ * Ports are called "device/port".
+ */
+export async function devices(client: ApiClient, type?: DeviceType): Promise<readonly Resolved[]> {
+  const all = await client.list("/trace_devices");
+  return all
+    .filter((d) => type === undefined || d["deviceType"] === type)
+    .map((d) => ({ id: textOf(d, "deviceId"), name: textOf(d, "name") }));
+}
 
 /**
  * What a user calls a device: its id, its name, and for a port "device/port" (or its own name alone).
  * @throws MidotraceError NOT_FOUND when there is none; CONFLICT, listing the candidates, when there are several.
  */
 export async function resolveDevice(client: ApiClient, type: DeviceType, ref: string): Promise<Resolved> {
+  const all = await devices(client, type);
   const id = ref.toLowerCase();
-  if (type === "PORT") return isUuid(id) ? await portById(client, id) : portByName(client, ref);
   if (isUuid(id)) {
-    const device = await client.object(`${COLLECTION[type]}/${id}`);
-    return { id, name: textOf(device, "name") || id };
+    const found = all.find((d) => d.id === id);
+    if (found === undefined) throw new MidotraceError("NOT_FOUND", `there is no ${kindText(type)} ${id}`);
+    return found;
   }
-  return named((await listed(client, COLLECTION[type])).map(resolved), kindText(type), ref);
+  return type === "PORT" ? portByName(all, ref) : named(all, kindText(type), ref);
 }
 
 /** An id or a name of a trace request. @throws as `resolveDevice`. */
@@ -88,45 +98,7 @@ function named(all: readonly Resolved[], kind: string, ref: string): Resolved {
   );
 }
 
-/** Names of all ports as "device/port". */
-export async function portNames(client: ApiClient): Promise<ReadonlyMap<string, Resolved>> {
-  const [ports, bridges, routers] = await Promise.all([
-    listed(client, "/ports"),
-    listed(client, "/bridges"),
-    listed(client, "/routers"),
-  ]);
-  const devices = new Map([...bridges, ...routers].map((d) => [textOf(d, "id"), textOf(d, "name")]));
-  return new Map(
-    ports.map((p) => {
-      const device = devices.get(textOf(p, "deviceId")) || textOf(p, "deviceId");
-      return [textOf(p, "id"), { id: textOf(p, "id"), name: `${device}/${textOf(p, "name") || textOf(p, "id")}` }];
-    }),
-  );
-}
-
-async function portById(client: ApiClient, id: string): Promise<Resolved> {
-  const port = await client.object(`/ports/${id}`);
-  const collection = textOf(port, "type") === "Router" ? COLLECTION.ROUTER : COLLECTION.BRIDGE;
-  const deviceId = textOf(port, "deviceId");
-  const device = await client.object(`${collection}/${deviceId}`);
-  return { id, name: `${textOf(device, "name") || deviceId}/${textOf(port, "name") || id}` };
-}
-
-/** MidoNet's API lists devices for the administrator only: who is not has to know the id. @throws MidotraceError FORBIDDEN */
-async function listed(client: ApiClient, path: string): Promise<readonly Json[]> {
-  try {
-    return await client.list(path);
-  } catch (error) {
-    if (!isForbidden(error)) throw error;
-    const message = "only the administrator finds devices by name: give the id";
-    throw new MidotraceError("FORBIDDEN", message, [], { cause: error });
-  }
-}
-
-export const isForbidden = (error: unknown): boolean => error instanceof MidotraceError && error.code === "FORBIDDEN";
-
-async function portByName(client: ApiClient, ref: string): Promise<Resolved> {
-  const ports = [...(await portNames(client)).values()];
+function portByName(ports: readonly Resolved[], ref: string): Resolved {
   const found = ports.filter((p) => p.name === ref || p.name.slice(p.name.indexOf("/") + 1) === ref);
   const exact = found.filter((p) => p.name === ref);
   if (found.length === 0) return named(ports, "port", ref);

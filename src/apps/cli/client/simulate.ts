@@ -2,8 +2,7 @@ import { command, usage } from "#apps/cli/options";
 import { stringifyExactJson } from "#core/api-contract";
 import { API_OPTIONS, clientOf, JSON_OPTION } from "./api-options.ts";
 import { flowTraceOf, printFlow } from "./flow-text.ts";
-import type { ApiClient } from "./api-client.ts";
-import { isForbidden, resolveDevice } from "./refs.ts";
+import { resolveDevice } from "./refs.ts";
 
 export const simulate = command({
   name: "simulate",
@@ -25,20 +24,10 @@ export const simulate = command({
   async run({ options, io }) {
     if (options.port === null || options.packet === null) throw usage("simulate needs --port and --packet");
     const client = clientOf(options, io.stop);
-    const port = await portOf(client, options.port);
-    const answer = await client.post("/simulations", { port, packet: options.packet });
+    const port = await resolveDevice(client, "PORT", options.port);
+    const answer = await client.post("/simulations", { port: port.id, packet: options.packet });
     if (options.json) io.out(`${stringifyExactJson(answer, 2)}\n`);
     else printFlow(flowTraceOf(answer), { json: false }, io);
     return 0;
   },
 });
-
-/** Its id; or as it was said, where only the server may look. */
-async function portOf(client: ApiClient, ref: string): Promise<string> {
-  try {
-    return (await resolveDevice(client, "PORT", ref)).id;
-  } catch (error) {
-    if (isForbidden(error)) return ref;
-    throw error;
-  }
-}
