@@ -32,10 +32,16 @@ export function Empty(props: {
 }): ReactNode {
   return (
     <div className="empty">
+      {props.alone === true && <Title text={props.title} />}
       {props.alone === true ? <h1>{props.title}</h1> : <h2>{props.title}</h2>}
       {props.children}
     </div>
   );
+}
+
+function Title({ text }: { readonly text: string }): ReactNode {
+  useTitle(text);
+  return null;
 }
 
 /** Shown after a moment: what comes at once need not flicker. */
