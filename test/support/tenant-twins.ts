@@ -50,7 +50,9 @@ export function withOtherSecrets(records: TopologyRecords): TopologyRecords {
   const chains = records.chains.filter((c) => !isOwn(c));
   const chainIds = new Set<string>(chains.map((c) => c.id));
   const moved = (p: PortRecord): boolean => foreignIds.has(p.deviceId) && p.hostId !== null;
-  const elsewhere = (host: string): HostId => host.replace("-4000-", "-4eee-") as HostId;
+  // Where there is a port of the tenant, others move in beside it: that they are there is not the tenant's to know.
+  const shared = records.ports.find((p) => !foreignIds.has(p.deviceId) && p.hostId !== null)?.hostId ?? null;
+  const elsewhere = (host: string): HostId => shared ?? (host.replace("-4000-", "-4eee-") as HostId);
   const ports = records.ports.map((p) => {
     if (!foreignIds.has(p.deviceId)) return p;
     const other = { ...p, name: `${SECRET}-${p.name}`, tunnelKey: p.tunnelKey + 500 };
@@ -67,7 +69,10 @@ export function withOtherSecrets(records: TopologyRecords): TopologyRecords {
     order.set(c.id, [...traces, id, ...(order.get(c.id) ?? []).filter((r) => !traces.includes(r))]);
     return { id, chainId: c.id, condition: { dlType: 0x7777 }, meterName: null, type: "drop" };
   });
-  const hosts = records.hosts.map((h) => ({ id: elsewhere(h.id), name: `${SECRET}-${h.name}` }));
+  const hosts = records.hosts.map((h) => ({
+    id: shared === null ? elsewhere(h.id) : h.id,
+    name: `${SECRET}-${h.name}`,
+  }));
   const renamed = <T extends BridgeRecord | RouterRecord>(d: T): T =>
     isOwn(d) ? d : { ...d, name: `${SECRET}-${d.name}` };
   const changed: TopologyRecords = {
@@ -79,7 +84,7 @@ export function withOtherSecrets(records: TopologyRecords): TopologyRecords {
     rules: [...records.rules, ...more],
     ruleOrder: order,
     routes: [...records.routes, ...unusedRoutes(records)],
-    hosts: [...records.hosts, ...hosts],
+    hosts: shared === null ? [...records.hosts, ...hosts] : hosts,
     activePorts: active,
   };
   // Ids that stand in the tenant's own rules, devices and ports (filters, peers) are known to the tenant.

@@ -20,6 +20,9 @@ export interface CapturedPacket {
  */
 export function capturedPackets(trace: FlowTrace, viewer: Viewer): CapturedPacket[] {
   const { shown, segments } = viewOf(trace, viewer);
+  // A packet that came from somebody else has bytes at the tenant's port only when that is on another host: to show them
+  // would say where the other one is.
+  if (!viewer.admin && shown.key === null) return [];
   const payload = viewer.admin || mayReadPayload(trace, viewer);
   return segments.flatMap(({ of: segment, shown: seen }) => {
     const at = seenAt(segment);
