@@ -1,6 +1,6 @@
 import { EmbeddedNsdb, type EmbeddedSession } from "#adapters/nsdb-embedded";
 import { Fabric, type FabricSwitch, type TappedDatagram, type VmPort } from "#adapters/datapath-fabric";
-import { Agent, type BudgetLimits } from "#apps/agent";
+import { Agent, type AgentOptions, type BudgetLimits } from "#apps/agent";
 import { type HostId, SeededRandom, type TraceRequestId } from "#core/base";
 import { Nsdb } from "#core/nsdb";
 import { type Ipv4, type Mac, parseIpv4, parseMac } from "#core/packets";
@@ -31,6 +31,8 @@ export interface ClusterPlan {
   readonly apart?: readonly string[];
   /** Event budget of the agents; default: none. */
   readonly budget?: BudgetLimits;
+  /** Other parts for an agent that starts on the host: its sink, its clock. */
+  readonly parts?: (host: string, session: EmbeddedSession, c: Cluster) => Promise<Partial<AgentOptions>>;
   /** The journal of an agent that starts on the host; default: none. */
   readonly journal?: (host: string) => TraceJournal;
   /** Switches go on forwarding when their agent is gone. */
@@ -129,6 +131,7 @@ export class Cluster {
         if (level === "warn" || level === "error")
           this.problems.push(`${message} ${typeof fields["error"] === "string" ? fields["error"] : ""}`);
       },
+      ...(await this.plan.parts?.(name, session, this)),
     });
     this.agents.set(name, agent);
     await agent.start();

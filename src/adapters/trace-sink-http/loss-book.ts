@@ -16,6 +16,7 @@ interface Open {
   readonly parcel: Parcel;
   readonly loss: Loss & { count: number };
   readonly flowTraceIds: Set<Loss["flowTraceIds"][number]>;
+  readonly segmentIds: string[];
   /** Since it was written last. */
   replaces: number[];
   stands: string[];
@@ -26,6 +27,8 @@ interface Open {
 export interface StandsFor {
   /** Parcels that it takes the place of. */
   readonly replaces?: readonly number[];
+  /** A segment that may have reached the collector although nobody knows: it does not count it then. */
+  readonly segmentId?: string;
   /** Reports that never became parcels. */
   readonly stands?: readonly string[];
 }
@@ -67,9 +70,12 @@ export class LossBook {
       known ?? (crowded ? this.begin("", "other reasons", "other", []) : this.begin(key, said, cause, requestIds));
     row.loss.count += count;
     for (const id of about?.flowTraceIds ?? []) if (row.flowTraceIds.size < MAX_LOSS_IDS) row.flowTraceIds.add(id);
+    if (more.segmentId !== undefined) row.segmentIds.push(more.segmentId);
     row.replaces.push(...(more.replaces ?? []));
     row.stands.push(...(more.stands ?? []));
     this.changed(row);
+    // All that it stands for is named: what comes next is another loss.
+    if (row.segmentIds.length >= MAX_LOSS_IDS) this.close(row);
     return known === undefined ? row.parcel : null;
   }
 
@@ -80,6 +86,11 @@ export class LossBook {
       row.parcel.text = textOf(row);
       this.open.delete(key);
     }
+  }
+
+  private close(row: Open): void {
+    if (row.dirty && this.stock.outlives) this.put(row);
+    this.taken(row.parcel);
   }
 
   /** Whether it still grows. */
@@ -103,7 +114,7 @@ export class LossBook {
     const id = this.random.uuid();
     const parcel = this.stock.loss(id, requestIds);
     const loss = { id, count: 0, why, cause, requestIds, flowTraceIds: [] };
-    const row: Open = { parcel, loss, flowTraceIds: new Set(), replaces: [], stands: [], dirty: false };
+    const row: Open = { parcel, loss, flowTraceIds: new Set(), segmentIds: [], replaces: [], stands: [], dirty: false };
     this.open.set(key, row);
     return row;
   }
@@ -114,7 +125,10 @@ export class LossBook {
     parcel.ready = false;
     parcel.version++;
     const before = parcel.sizeBytes;
-    parcel.sizeBytes = EMPTY_BYTES + loss.why.length + ID_BYTES * (loss.requestIds.length + row.flowTraceIds.size);
+    parcel.sizeBytes =
+      EMPTY_BYTES +
+      loss.why.length +
+      ID_BYTES * (loss.requestIds.length + row.flowTraceIds.size + 2 * row.segmentIds.length);
     this.resized(parcel, parcel.sizeBytes - before);
     if (!this.stock.outlives) this.put(row);
     else this.timer ??= this.scheduler.after(PAUSE_MS, () => this.write());
@@ -130,4 +144,5 @@ export class LossBook {
   }
 }
 
-const textOf = (row: Open): string => JSON.stringify({ ...row.loss, flowTraceIds: [...row.flowTraceIds] });
+const textOf = (row: Open): string =>
+  JSON.stringify({ ...row.loss, flowTraceIds: [...row.flowTraceIds], segmentIds: row.segmentIds });

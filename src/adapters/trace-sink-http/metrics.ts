@@ -1,4 +1,4 @@
-import { metricSource, type MetricSource, type MetricTable } from "#core/base";
+import { labelled, metricSource, type MetricSource, type MetricTable } from "#core/base";
 import type { HttpTraceSinkCounters } from "./sink.ts";
 
 export const TRACE_SINK_METRICS = {
@@ -22,11 +22,16 @@ export const TRACE_SINK_METRICS = {
     kind: "gauge",
     help: "Trace segments that wait for a collector, counted for each; or for the first collector at all.",
   },
+  midotrace_agent_delivery_losses_total: {
+    kind: "counter",
+    help: "Trace segments that no collector will ever get, lost on their way, by cause.",
+    labels: { cause: "a cause of completeness.md" },
+  },
 } as const satisfies MetricTable;
 
 /** @param counters null: no sink yet. */
 export function traceSinkMetrics(counters: () => HttpTraceSinkCounters | null): MetricSource {
-  const of = (name: keyof HttpTraceSinkCounters) => (): number | null => counters()?.[name] ?? null;
+  const of = (name: Exclude<keyof HttpTraceSinkCounters, "lostBy">) => (): number | null => counters()?.[name] ?? null;
   return metricSource(TRACE_SINK_METRICS, {
     midotrace_agent_collectors: of("collectors"),
     midotrace_agent_collectors_failing: of("failing"),
@@ -36,5 +41,6 @@ export function traceSinkMetrics(counters: () => HttpTraceSinkCounters | null): 
     midotrace_agent_delivery_retries_total: of("retries"),
     midotrace_agent_segments_overflowed_total: of("overflowed"),
     midotrace_agent_segments_waiting: of("waiting"),
+    midotrace_agent_delivery_losses_total: () => labelled("cause", counters()?.lostBy ?? {}),
   });
 }

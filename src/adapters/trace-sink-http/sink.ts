@@ -13,7 +13,7 @@ import {
 import { Delivery, type DeliveryCounters, type DeliverySurroundings } from "./delivery.ts";
 import { CollectorDirectory } from "./directory.ts";
 import { SINK_LIMITS, type SinkLimits } from "./limits.ts";
-import { LossBook } from "./loss-book.ts";
+import { LossBook, type StandsFor } from "./loss-book.ts";
 import type { Parcel } from "./parcel.ts";
 import { ParcelQueue } from "./parcel-queue.ts";
 import { Stock } from "./stock.ts";
@@ -45,6 +45,8 @@ export interface HttpTraceSinkCounters extends DeliveryCounters {
   readonly failing: number;
   /** Segments that wait for a collector, counted for each; or for the first collector at all. */
   readonly waiting: number;
+  /** Reports that never come to anybody, by cause, as far as they were lost here. */
+  readonly lostBy: Readonly<LossCounts>;
 }
 
 interface Known {
@@ -194,6 +196,7 @@ export class HttpTraceSink implements TraceSink, Lifecycle {
       ...this.count,
       collectors: all.length,
       failing: all.filter((d) => d.failing).length,
+      lostBy: { ...this.lostBy },
       waiting: all.reduce((sum, d) => sum + d.waiting, this.backlog.segments),
     };
   }
@@ -228,8 +231,9 @@ export class HttpTraceSink implements TraceSink, Lifecycle {
   }
 
   /** For everybody to be told. */
-  private lose(count: number, why: string, about: LossAbout | undefined, replaces: readonly number[] = []): void {
-    const parcel = this.book.add(count, why, about, { replaces, stands: about?.reports ?? [] });
+  private lose(count: number, why: string, about: LossAbout | undefined, more: StandsFor = {}): void {
+    const stands = [...(about?.reports ?? []), ...(more.stands ?? [])];
+    const parcel = this.book.add(count, why, about, { ...more, stands });
     if (parcel === null) return;
     if (this.known.size === 0) this.intoBacklog(parcel);
     else for (const { delivery } of this.known.values()) delivery.offer(parcel);
@@ -249,12 +253,14 @@ export class HttpTraceSink implements TraceSink, Lifecycle {
         requestIds: parcel.requestIds,
         flowTraceIds: parcel.flowTraceId === null ? [] : [parcel.flowTraceId],
       };
+      // In a run before, or by way of an answer that was lost, it may have come there.
+      const doubt = cause === "spool-full" ? { segmentId: parcel.id } : {};
       if (last) countLoss(this.lostBy, cause, 1);
       if (last && (known === undefined || this.known.size === 1)) {
-        this.lose(1, why, about, [parcel.serial]);
+        this.lose(1, why, about, lossOf(parcel, doubt));
         continue;
       }
-      const own = known?.own.add(1, why, about, last ? { replaces: [parcel.serial] } : {});
+      const own = known?.own.add(1, why, about, last ? lossOf(parcel, doubt) : doubt);
       if (own !== undefined && own !== null) known?.delivery.offer(own);
     }
   }
@@ -310,3 +316,10 @@ export class HttpTraceSink implements TraceSink, Lifecycle {
     for (const parcel of pending) this.stock.release(parcel);
   }
 }
+
+/** The loss takes its place in the spool; and in the notes of whoever does not know yet that it was kept. */
+const lossOf = (parcel: Parcel, doubt: StandsFor): StandsFor => ({
+  ...doubt,
+  replaces: [parcel.serial],
+  ...(parcel.told ? {} : { stands: [parcel.id] }),
+});

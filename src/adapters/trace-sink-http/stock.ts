@@ -117,7 +117,8 @@ export class Stock {
     if (--parcel.holders > 0) return false;
     this.cool(parcel);
     parcel.replaced ||= !done;
-    if (!parcel.told && parcel.kind === "segment") this.tell([parcel.id]);
+    // What a loss stands for is crossed out when the loss is kept.
+    if (done && !parcel.told && parcel.kind === "segment") this.tell([parcel.id]);
     if (done) this.spool?.done(parcel.serial);
     return true;
   }

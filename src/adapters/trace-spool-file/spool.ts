@@ -37,7 +37,6 @@ interface Waiting {
  * begins with a file of its own: the torn end of the one before stays where it is.
  */
 export class FileTraceSpool implements TraceSpool {
-  /** Reports that could not be written: they end with the process. */
   unwritten = 0;
   private readonly options: FileTraceSpoolOptions;
   private readonly files: SpoolFiles;

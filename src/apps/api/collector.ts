@@ -90,9 +90,10 @@ export class Collector {
     answer.duplicates += added.duplicates;
     // A delivery that comes again has told of its losses before; a loss of an agent that was killed has its id.
     if (this.isNew(delivery)) {
-      for (const { count, why, ...about } of lost) {
+      for (const { count: said, why, segmentIds, ...about } of lost) {
         if (about.id !== undefined && this.told.has(about.id)) continue;
-        await this.traceStore.lost(hostId, count, why, about);
+        const count = said - segmentIds.filter((id) => this.seen.has(id)).length;
+        if (count > 0) await this.traceStore.lost(hostId, count, why, about);
         if (about.id !== undefined) remember(this.told, about.id);
         this.counters.lost += count;
         countLoss(this.counters.lostBy, about.cause, count);

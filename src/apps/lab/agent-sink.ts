@@ -75,6 +75,7 @@ export class AgentSink implements TraceSink, Lifecycle {
         cause,
         requestIds: [...requestIds],
         flowTraceIds: [...flowTraceIds],
+        segmentIds: [],
       })),
       sentAtMs: clock.nowMs(),
       waiting: 0,

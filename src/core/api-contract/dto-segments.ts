@@ -115,6 +115,8 @@ const loss = z.object({
     .array(uuid.transform((id) => id as FlowTraceId))
     .max(MAX_LOSS_IDS)
     .default([]),
+  /** Those of them that may have come all the same, in a delivery whose answer never came. */
+  segmentIds: z.array(z.string().max(200)).max(MAX_LOSS_IDS).default([]),
 });
 
 const agentStatus = z.object({

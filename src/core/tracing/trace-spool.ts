@@ -39,6 +39,8 @@ export interface TraceSpool {
   /** Reports that are kept, and bytes on the disk. */
   readonly segments: number;
   readonly bytes: number;
+  /** Reports that could not be kept: they end with the process. */
+  readonly unwritten: number;
   /** What earlier runs left. Once, before anything else. Never rejects. */
   open(): Promise<SpoolContents>;
   /** Calls `kept` later: true when the report outlives the process, false when it cannot be had. */
