@@ -1,6 +1,6 @@
 import { EmbeddedNsdb } from "#adapters/nsdb-embedded";
 import { systemClock, systemScheduler } from "#adapters/platform";
-import { Agent } from "#apps/agent";
+import { Agent, type AgentOptions } from "#apps/agent";
 import { type HostId, SeededRandom } from "#core/base";
 import type { Datapath, DatapathListener, FlowEntry } from "#core/datapath";
 import type { FlowAction } from "#core/flows";
@@ -149,8 +149,15 @@ export interface AgentScene {
   readonly stop: () => Promise<void>;
 }
 
-/** @param datapath whose ports are called `vm` and `s0` to `s15`, and a tunnel. */
-export async function agentScene(datapath: Datapath, sink: TraceSink = NO_SINK): Promise<AgentScene> {
+/**
+ * @param datapath whose ports are called `vm` and `s0` to `s15`, and a tunnel.
+ * @param more other parts of the agent, made when its store session is there.
+ */
+export async function agentScene(
+  datapath: Datapath,
+  sink: TraceSink = NO_SINK,
+  more: (store: NsdbStore) => Promise<Partial<AgentOptions>> = () => Promise.resolve({}),
+): Promise<AgentScene> {
   const random = new SeededRandom(1);
   const server = new EmbeddedNsdb("memory:");
   await server.start();
@@ -177,6 +184,7 @@ export async function agentScene(datapath: Datapath, sink: TraceSink = NO_SINK):
     log: (level, message, fields) => {
       if (level === "warn" || level === "error") console.error(message, fields);
     },
+    ...(await more(store)),
   });
   await agent.start();
   return {

@@ -227,6 +227,7 @@ export const EXAMPLES: Readonly<Partial<Record<OperationId, Example>>> = {
   getTrace: { path: trace },
   listTraces: { path: `${API}/traces?device_id=${PORT}&enabled=true` },
   listTraceDevices: { path: `${API}/trace_devices` },
+  listAgents: { path: `${API}/agents` },
   simulate: { path: `${API}/simulations`, body: { port: PORT, packet: "tcp 10.0.1.10:40000 > 10.0.2.20:80" } },
   deliverSegments: {
     path: `${API}/trace-segments`,
