@@ -25,6 +25,9 @@ const REPORTED_WORDS = {
   "store-unreachable": "could not reach the store",
 } as const;
 
+/** Clocks that are further apart than this are worth a word, ms. */
+const CLOCK_NOTED_MS = 1_000;
+
 /** Verdicts that are failures. */
 const FAILED = new Set(["dropped", "rejected", "error"]);
 
@@ -38,7 +41,7 @@ export function renderFlowTrace(trace: PublicFlowTrace, options: TreeOptions): s
   if (options.advice === true) renderAdvice(out, trace, failing);
   for (const segment of trace.segments) {
     out.blank();
-    renderSegment(out, segment, trace.startedAtMs, failing?.step ?? null);
+    renderSegment(out, segment, trace, failing?.step ?? null);
   }
   out.blank();
   const known = trace.completeness.state === "complete";
@@ -152,13 +155,25 @@ const hostText = (name: string): string => (/^(the )?host /.test(name) ? name : 
 
 const isShown = (s: PublicStep): s is ShownStep => s.withheld !== true;
 
-function renderSegment(out: Page, segment: PublicSegment, startMs: number, failing: PublicStep | null): void {
+/** By the collector's clock where the clocks of both hosts are known against it, else as each host's clock says. */
+function clockNotes(segment: PublicSegment, trace: PublicFlowTrace): string[] {
+  const { clockOffsetMs } = segment;
+  const entry = trace.segments.find((s) => s.role === "ingress")?.clockOffsetMs ?? null;
+  const known = clockOffsetMs !== null && entry !== null;
+  const afterMs = segment.startedAtMs - trace.startedAtMs - (known ? clockOffsetMs - entry : 0);
+  const far = clockOffsetMs !== null && Math.abs(clockOffsetMs) >= CLOCK_NOTED_MS;
+  return [
+    ...(segment.role === "ingress" ? [] : [offset(afterMs)]),
+    ...(far ? [`its clock ${solid(offset(clockOffsetMs))}`] : afterMs < 0 ? ["clocks differ"] : []),
+  ];
+}
+
+function renderSegment(out: Page, segment: PublicSegment, trace: PublicFlowTrace, failing: PublicStep | null): void {
   const notes = [
     segment.role,
     ...(segment.duplicate ? ["duplicate from the underlay"] : []),
     ...(segment.joinedBy === "token" ? ["state lost, joined by its token"] : []),
-    ...(segment.role === "ingress" ? [] : [offset(segment.startedAtMs - startMs)]),
-    ...(segment.startedAtMs < startMs ? ["clocks differ"] : []),
+    ...clockNotes(segment, trace),
   ];
   out.line("", "  ", [
     [hostText(segment.hostName), "strong"],
