@@ -233,7 +233,6 @@ export const EXAMPLES: Readonly<Partial<Record<OperationId, Example>>> = {
     path: `${API}/trace-segments`,
     body: { hostId: HOST, bootId: "1", sequence: 1, segments: [SEGMENT], lost: [] },
   },
-  listAgents: { path: `${API}/agents` },
   traceSummaries: { path: `${API}/trace_summaries` },
   listFlows: { path: `${trace}/flows?limit=1` },
   listPaths: { path: `${trace}/paths` },
