@@ -28,7 +28,7 @@ test("the lab shows its first traced flow from both hosts, serves its users, and
 
   const flows = await ran("trace", "flows", "example", "--api", url);
   assert.deepEqual([flows.code, flows.err], [0, ""]);
-  assert.match(flows.out, /delivered +complete +ICMP 10\.0\.1\.10 > 10\.0\.2\.2/);
+  assert.match(flows.out, /delivered +complete +- +ICMP 10\.0\.1\.10 > 10\.0\.2\.2/);
 
   const again = await ran("topology", "apply", "-f", "examples/example.yaml", "--api", url);
   assert.equal(again.code, 0, again.err);

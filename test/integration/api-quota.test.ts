@@ -17,7 +17,7 @@ describe("how many trace requests a tenant may have", () => {
   before(async () => {
     const identity = new FakeIdentity({ root: identityOf("", "admin"), red: identityOf("red", "tenant_admin") });
     const tenantLimits = { traces: 3, enabledTraces: 1, streams: null };
-    rig = await startRig({ identity, tenantLimits: { ...tenantLimits } as never });
+    rig = await startRig({ identity, tenantLimits: { ...tenantLimits } });
     assert.equal((await rig.ask("POST", "/topology", as("root", SMALL_NETWORK))).status, 200);
     device = String(at((await rig.ask("GET", "/bridges", as("root"))).json, "0.uri"));
   });
