@@ -30,7 +30,7 @@ export interface AtExit {
 }
 
 const LONG_AFTER_MS = 60_000;
-const seal = new Seal("a secret of tests");
+const seal = new Seal(() => "a secret of tests");
 
 const FILTERS = [
   "verdict=flooded",

@@ -125,6 +125,7 @@ export class ApiServer implements Lifecycle {
   private readonly traceStore: MeasuredTraceStore;
   private readonly collector: Collector;
   private readonly collectorId: string;
+  private readonly ownSecret: string;
   private readonly rates: Rates;
   private readonly audit: Audit | null;
   private readonly nsdb: Nsdb;
@@ -141,6 +142,7 @@ export class ApiServer implements Lifecycle {
     this.traceStore = new MeasuredTraceStore(options.traceStore, clock);
     this.collector = new Collector(this.traceStore, log, options.agentReports ?? new AgentReports(clock));
     this.collectorId = random.uuid();
+    this.ownSecret = random.uuid();
     this.rates = new Rates(clock, options.rates ?? NO_RATE_LIMITS);
     this.audit = options.audit === undefined ? null : new Audit(clock, options.audit);
     this.nsdb = new Nsdb(store, random, clock, this.audit === null ? {} : { committed: this.audit.committed });
@@ -216,7 +218,7 @@ export class ApiServer implements Lifecycle {
       identity,
       sight: new Sight(owners),
       tenantLimits: this.options.tenantLimits ?? tenantLimits(),
-      seal: new Seal(this.options.sealSecret?.() ?? random.uuid()),
+      seal: new Seal(() => this.options.sealSecret?.() ?? this.ownSecret),
       waitingFor: () => this.waitingFor(),
       metrics: async () => (await page?.text()) ?? "",
     });

@@ -148,6 +148,7 @@ export function composeApi(
           advertise,
           startStore: () => store.start(),
           storeProblem: () => opened.waitingFor() ?? guarded?.problem() ?? null,
+          sealSecret: () => guarded?.identity ?? null,
         }
       : {}),
   });

@@ -64,7 +64,7 @@ function rig(options: Partial<EventStreamOptions> = {}) {
       scheduler: time,
       traceId: requestId(0xe1),
       viewer: { admin: true, tenantId: "" },
-      seal: new Seal("secret"),
+      seal: new Seal(() => "secret"),
       queue: 3,
       lastEventId: null,
       ...options,
@@ -117,7 +117,7 @@ describe("event stream", () => {
       scheduler: time,
       traceId: requestId(0xe1),
       viewer: { admin: true, tenantId: "" },
-      seal: new Seal("secret"),
+      seal: new Seal(() => "secret"),
     };
     await new EventStream(sink, { ...options, queue: 1, lastEventId: seen }, () => undefined).open();
     sink.drain();
