@@ -81,14 +81,14 @@ async function scene(t: TestContext, limits: Partial<SinkLimits> = {}): Promise<
 describe("segments from an agent to real API servers", () => {
   it("reach every server, those from before the first one too", async (t) => {
     const s = await scene(t);
-    s.send(1, 700);
+    s.send(1, 150);
     const [a, b] = [newTraceStore(), newTraceStore()];
     await s.serve(a);
-    await eventually(async () => assert.equal(await has(a, 1, 700), 700));
+    await eventually(async () => assert.equal(await has(a, 1, 150), 150));
     await s.serve(b);
     await eventually(() => assert.equal(s.sink.counters().collectors, 2));
-    s.send(701, 2_000);
-    await eventually(async () => assert.deepEqual([await has(a, 1, 2_000), await has(b, 701, 2_000)], [2_000, 1_300]));
+    s.send(151, 400);
+    await eventually(async () => assert.deepEqual([await has(a, 1, 400), await has(b, 151, 400)], [400, 250]));
     await eventually(() => assert.equal(s.sink.counters().waiting, 0));
     assert.equal(s.sink.counters().refused, 0);
   });
@@ -102,11 +102,11 @@ describe("segments from an agent to real API servers", () => {
     await eventually(() => assert.equal(s.sink.counters().collectors, 2));
     let sent = 0;
     for (let outage = 0; outage < 4; outage++) {
-      s.send(sent + 1, sent + 300);
+      s.send(sent + 1, sent + 100);
       // Some of it is under way now.
       await first.stop();
-      s.send(sent + 301, sent + 600);
-      sent += 600;
+      s.send(sent + 101, sent + 200);
+      sent += 200;
       await eventually(async () => assert.equal(await has(b, 1, sent), sent));
       assert.ok((await has(a, 1, sent)) < sent);
       first = await s.serve(a, port);
@@ -174,9 +174,9 @@ describe("segments from an agent to real API servers", () => {
     const store = newTraceStore();
     await s.serve(store);
     await eventually(() => assert.equal(s.sink.counters().collectors, 1));
-    s.send(1, 3_000);
+    s.send(1, 600);
     await s.sink.stop();
-    assert.equal(await has(store, 1, 3_000), 3_000);
+    assert.equal(await has(store, 1, 600), 600);
   });
 });
 
