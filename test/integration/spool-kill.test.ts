@@ -66,21 +66,35 @@ it("a process that reports flows and is killed again and again: each flow comes 
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     try {
       let noted = 0;
+      // A process that dies between counting a flow and beginning its report has sent no packet of it: nothing is missing.
+      let onlyCounted = 0;
+      const began = (ready: string | undefined): number => {
+        const counted = Number(ready?.replace("ready ", ""));
+        assert.ok(counted === noted || counted === noted + 1, `${counted} in the journal, ${noted} said`);
+        onlyCounted += counted - noted;
+        return counted;
+      };
       for (let round = 0; round < 4; round++) {
         const said = await run(directory, url, 200 + Math.floor(random.next() * 400));
+        began(said[0]);
         noted = Number(said.at(-1)?.replace("ready ", ""));
       }
       // Until nothing waits, which a slow machine may not get done before the first end.
       calm = true;
       let end: string[] = [];
-      for (let tries = 0; end.at(-1) !== "waiting 0" && tries < 5; tries++) end = await run(directory, url, null);
+      let firstReady: string | undefined;
+      for (let tries = 0; end.at(-1) !== "waiting 0" && tries < 5; tries++) {
+        end = await run(directory, url, null);
+        firstReady ??= end[0];
+      }
       assert.equal(end.at(-1), "waiting 0");
-      const counted = Number(end[0]?.replace("ready ", ""));
-      assert.ok(counted === noted || counted === noted + 1, `${counted} in the journal, ${noted} said`);
+      // The runs after the first of these counted nothing.
+      const counted = began(firstReady);
       let there = 0;
       for (let n = 1; n <= counted; n++) there += (await store.flow(flowId(n)))?.segments.length ?? 0;
       const { lost, lostBy, duplicates } = collector.counters;
-      assert.equal(there + lost, counted, JSON.stringify(lostBy));
+      const missing = counted - there - lost;
+      assert.ok(missing >= 0 && missing <= onlyCounted, `${missing} of ${counted} missing, ${JSON.stringify(lostBy)}`);
       assert.ok(there > 100 && (lostBy.killed ?? 0) > 0 && (lostBy["spool-full"] ?? 0) > 0, JSON.stringify(lostBy));
       assert.ok(duplicates > 0);
     } finally {
