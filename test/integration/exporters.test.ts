@@ -21,6 +21,8 @@ import { droppedSegment, ingressSegment, START_MS } from "../support/tracing-exa
 import { unlessThere } from "../support/zookeeper-kit.ts";
 
 const hasty: Scheduler = { after: (delayMs, task) => systemScheduler.after(delayMs / 20, task) };
+/** By their ids. */
+const bySpan = (a: readonly unknown[], b: readonly unknown[]): number => String(a[1]).localeCompare(String(b[1]));
 const ADMIN = { admin: true, tenantId: "" };
 const limits = { paceMs: 1, backoffMs: 1, maxBackoffMs: 5, stopMs: 100_000 };
 const quiet = { clock: systemClock, scheduler: hasty, random: systemRandom, log: () => undefined, limits };
@@ -114,8 +116,8 @@ describe("what targets have of their own", { timeout: 60_000 }, () => {
     await exporter.stop();
     const made = flowSpans(flowRecord(toPublic(trace), 1));
     assert.deepEqual(
-      receiver.spans.map((s) => [s.traceId, s.spanId, s.parentSpanId, s.name, s.error]).sort(),
-      made.map((s) => [s.traceId, s.spanId, s.parentSpanId, s.name, s.error]).sort(),
+      receiver.spans.map((s) => [s.traceId, s.spanId, s.parentSpanId, s.name, s.error]).toSorted(bySpan),
+      made.map((s) => [s.traceId, s.spanId, s.parentSpanId, s.name, s.error]).toSorted(bySpan),
     );
     for (const span of receiver.spans) {
       const origin = made.find((s) => s.spanId === span.spanId);
