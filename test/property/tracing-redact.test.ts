@@ -148,3 +148,24 @@ it("rules of a chain of somebody else are withheld, though the device is the vie
   );
   assert.equal(view.why, "Dropped at port red-vm1 on host 1: a rule of type drop matched (a filter of port red-vm1).");
 });
+
+it("a jump to a chain of somebody else is one withheld step, whether that chain has rules or not", () => {
+  const device = { type: "bridge" as const, id: "b", name: "red-net" };
+  const own = { device, owner: RED, chainId: "d", chainOwner: RED, chainName: "mine" };
+  const theirs = { device, owner: RED, chainId: "c", chainOwner: "tenant-provider", chainName: "SECRET" };
+  const rule = { kind: "rule" as const, ruleId: "r", position: 1, matched: true };
+  const seen = (...inside: StepBody[]): string => {
+    const steps = [
+      { ...own, ...rule, ruleType: "jump" },
+      { ...theirs, kind: "chain-jump" as const, ruleCount: inside.length },
+      ...inside,
+      { ...own, kind: "chain-return" as const, position: 1 },
+    ].map((b, i): Step => ({ ...b, seq: i + 1, atMs: START_MS }));
+    const trace = assembleFlowTrace([ingressSegment({ steps, expects: [] })], { nowMs: START_MS });
+    assert.ok(trace !== null);
+    return JSON.stringify(redactFlowTrace(trace, { admin: false, tenantId: RED }));
+  };
+  const empty = seen();
+  assert.equal(seen({ ...theirs, ...rule, ruleType: "return" }), empty);
+  assert.match(empty, /\(jump\) matched.*"withheld":true.*Back in chain mine after its rule 1/);
+});

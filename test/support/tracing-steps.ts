@@ -63,6 +63,8 @@ export const EVERY_STEP: { readonly [K in StepKind]: readonly [Extract<StepBody,
     },
     `Rule ${id(4)} of chain ${id(3)} could not be followed: its jump chain does not exist`,
   ],
+  "chain-jump": [{ ...bridge, kind: "chain-jump", ...chain, ruleCount: 1 }, "Jumps to chain red-in, 1 rule"],
+  "chain-return": [{ ...bridge, kind: "chain-return", ...chain, position: 3 }, "Back in chain red-in after its rule 3"],
   "chain-end": [
     {
       ...bridge,

@@ -37,6 +37,8 @@ function decision(x: Step): string {
     case "device-in":
       return x.inPort.id;
     case "chain-start":
+    case "chain-jump":
+    case "chain-return":
     case "filter-skipped":
       return x.chainId;
     case "rule":

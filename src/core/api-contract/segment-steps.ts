@@ -106,6 +106,8 @@ const STEPS = {
     had: sentence.exactOptional(),
   }),
   "rule-problem": step("rule-problem", { ...ofChain, ruleId: word, problem: sentence }),
+  "chain-jump": step("chain-jump", { ...chain, ruleCount: count }),
+  "chain-return": step("chain-return", { ...chain, position: count }),
   "chain-end": step("chain-end", {
     stage,
     ...chain,

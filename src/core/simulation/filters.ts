@@ -169,9 +169,31 @@ function jump(
     return "continue";
   }
   visited.push(targetId);
+  // Said of an empty chain too: whether a chain has rules is its owner's to know, who sees more than that it was entered.
+  ctx.recorder?.push({
+    kind: "chain-jump",
+    ...inChain(device, target),
+    chainName: target.name,
+    ruleCount: target.rules.length,
+  });
   const result = runChain(ctx, device, target, depth + 1);
-  return result === "return" ? "continue" : result;
+  if (result !== "continue" && result !== "return") return result;
+  ctx.recorder?.push({
+    kind: "chain-return",
+    ...inChain(device, chain),
+    chainName: chain.name,
+    position: rule.position,
+  });
+  return "continue";
 }
+
+/** The place of a step in a chain. */
+const inChain = (device: FilteringDevice, chain: CompiledChain) => ({
+  device: deviceRef(device),
+  owner: device.tenantId,
+  chainId: chain.id,
+  chainOwner: chain.tenantId,
+});
 
 function recordRule(
   ctx: PacketContext,
@@ -182,10 +204,7 @@ function recordRule(
 ): void {
   const base = {
     kind: "rule" as const,
-    device: deviceRef(device),
-    owner: device.tenantId,
-    chainId: chain.id,
-    chainOwner: chain.tenantId,
+    ...inChain(device, chain),
     chainName: chain.name,
     ruleId: rule.id,
     position: rule.position,
@@ -204,10 +223,7 @@ function problem(
 ): void {
   ctx.recorder?.push({
     kind: "rule-problem",
-    device: deviceRef(device),
-    owner: device.tenantId,
-    chainId: chain.id,
-    chainOwner: chain.tenantId,
+    ...inChain(device, chain),
     ruleId: rule.id,
     problem: text,
   });

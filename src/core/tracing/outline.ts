@@ -22,10 +22,19 @@ const PASSING: ReadonlySet<StepKind> = new Set<StepKind>([
   "device-in",
   "chain-start",
   "rule",
+  "chain-jump",
+  "chain-return",
 ]);
 
 /** With these a packet goes from the viewer's device or chain into somebody else's. */
-const ENTERING: ReadonlySet<StepKind> = new Set<StepKind>(["port-in", "device-in", "chain-start", "rule"]);
+const ENTERING: ReadonlySet<StepKind> = new Set<StepKind>([
+  "port-in",
+  "device-in",
+  "chain-start",
+  "rule",
+  "chain-jump",
+  "chain-return",
+]);
 
 /** These can stand where the packet has left the devices: after all branches of all floods. */
 const AFTERWARDS: ReadonlySet<StepKind> = new Set<StepKind>([
@@ -49,13 +58,9 @@ export function seesOf(viewer: Viewer): SeesStep {
   };
 }
 
-type InChain = Extract<Step, { readonly kind: "chain-start" | "rule" | "rule-problem" | "chain-end" }>;
+type InChain = Extract<Step, { readonly chainName: string } | { readonly kind: "rule-problem" }>;
 
-function inChain(step: Step): step is InChain {
-  return (
-    step.kind === "chain-start" || step.kind === "rule" || step.kind === "rule-problem" || step.kind === "chain-end"
-  );
-}
+const inChain = (step: Step): step is InChain => "chainName" in step || step.kind === "rule-problem";
 
 /**
  * The steps that are seen, and null for each row of others' steps between them. Only that the packet was with somebody

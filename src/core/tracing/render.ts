@@ -57,6 +57,10 @@ export function renderStep(s: StepBody): string {
       return `Rule ${s.position} of chain ${s.chainName} (${s.ruleType}) ${s.matched ? "matched" : ruleFailure(s)}`;
     case "rule-problem":
       return `Rule ${s.ruleId} of chain ${s.chainId} could not be followed: ${s.problem}`;
+    case "chain-jump":
+      return `Jumps to chain ${s.chainName}, ${count(s.ruleCount, "rule")}`;
+    case "chain-return":
+      return `Back in chain ${s.chainName} after its rule ${s.position}`;
     case "chain-end":
       return `Filter ${s.stage} (chain ${s.chainName}) ends: ${s.result}, decided by ${s.decidedBy}`;
     case "filter-skipped":

@@ -33,6 +33,8 @@ export const STEP_ADVICE: Readonly<Record<StepKind, Advice>> = {
     run: CHAIN,
   },
   "rule-problem": { say: "Repair the rule: it has no effect as it is.", run: CHAIN },
+  "chain-jump": nothing("Rules of the chain that was jumped to follow; it has none of its own when `ruleCount` is 0."),
+  "chain-return": nothing(),
   "chain-end": { say: "When the result is not what you want, `decidedBy` names the rule to change.", run: CHAIN },
   "filter-skipped": nothing("`because` says why the filter has no say here."),
   "mac-learned": {

@@ -2,7 +2,7 @@ import type { TraceRequestId } from "#core/base";
 import type { DropReason, Verdict } from "./verdict.ts";
 
 /** Version of the step union; every line of the log says it, so that its readers know what they read. */
-export const STEPS_VERSION = 2;
+export const STEPS_VERSION = 3;
 
 /** Header fields as people read them; fields that the packet does not have are left out. */
 export interface HeaderText {
@@ -106,6 +106,13 @@ export type StepBody = OnDevice &
         readonly had?: string;
       })
     | (InChain & { readonly kind: "rule-problem"; readonly ruleId: string; readonly problem: string })
+    | (InChain & { readonly kind: "chain-jump"; readonly chainName: string; readonly ruleCount: number })
+    | (InChain & {
+        readonly kind: "chain-return";
+        readonly chainName: string;
+        /** Of the rule that had jumped away: the next one is tried now. */
+        readonly position: number;
+      })
     | (InChain & {
         readonly kind: "chain-end";
         readonly stage: FilterStage;
@@ -239,6 +246,8 @@ export const STEP_KINDS: Readonly<Record<StepKind, string>> = {
   "chain-start": "a filter begins",
   rule: "a rule was tried; when it did not match, the field that decided",
   "rule-problem": "a rule could not be followed (missing or repeated jump target, NAT without connection tracking)",
+  "chain-jump": "the rule before it goes on in another chain",
+  "chain-return": "the chain that was jumped to decided nothing: the one that jumped goes on",
   "chain-end": "a filter ends with its result and the rule that decided",
   "filter-skipped": "a filter does not apply to this packet",
   "mac-learned": "the bridge learned where the source MAC is",

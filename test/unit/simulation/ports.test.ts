@@ -170,6 +170,21 @@ describe("chains", () => {
     assert.equal(o.of("chain-end")[0]?.decidedBy, "a return at top level");
   });
 
+  it("say where they jump, to a chain without rules too, and where they go on", () => {
+    const o = filtered({ main: [{ type: "jump", to: "sub" }, { type: "accept" }], sub: [] });
+    const said = o.steps.flatMap((x) => ("chainName" in x ? [`${x.kind} ${x.chainName}`] : []));
+    assert.deepEqual(said, [
+      "chain-start main",
+      "rule main",
+      "chain-jump sub",
+      "chain-return main",
+      "rule main",
+      "chain-end main",
+    ]);
+    assert.equal(o.of("chain-jump")[0]?.ruleCount, 0);
+    assert.equal(o.of("chain-return")[0]?.position, 1);
+  });
+
   it("decide for their caller", () => {
     const o = filtered({ main: [{ type: "jump", to: "sub" }], sub: [{ type: "drop" }] });
     assert.equal(o.verdict, "dropped: filter-drop");

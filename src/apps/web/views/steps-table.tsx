@@ -214,7 +214,15 @@ function Changes({ before, after }: { readonly before: unknown; readonly after: 
 }
 
 /** Steps that say how it was come to, not what was decided. */
-const HOW: ReadonlySet<string> = new Set(["chain-start", "device-in", "ttl", "state-sent", "mac-learned"]);
+const HOW: ReadonlySet<string> = new Set([
+  "chain-start",
+  "chain-jump",
+  "chain-return",
+  "device-in",
+  "ttl",
+  "state-sent",
+  "mac-learned",
+]);
 
 function decides(step: PublicStep): boolean {
   if (!isShown(step)) return true;
