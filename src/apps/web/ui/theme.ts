@@ -10,11 +10,18 @@ const chosen = (): Theme | null => {
   return value === "light" || value === "dark" ? value : null;
 };
 
+/**
+ * Asked of `dark` when it says that it changed, and never in between: in Chromium, who asks after a change and before it is
+ * told takes the event away from the listener.
+ */
+let applied: Theme = "light";
+
 /** The reader's choice, else the system's. */
-export const currentTheme = (): Theme => chosen() ?? (dark.matches ? "dark" : "light");
+export const currentTheme = (): Theme => applied;
 
 export function applyTheme(): void {
-  document.documentElement.dataset["theme"] = currentTheme();
+  applied = chosen() ?? (dark.matches ? "dark" : "light");
+  document.documentElement.dataset["theme"] = applied;
   for (const listener of listeners) listener();
 }
 
