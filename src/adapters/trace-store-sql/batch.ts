@@ -11,6 +11,7 @@ import {
   TRACE_STATE_TTL_MS,
 } from "#core/tracing";
 import { assembleAll, copiesOf, orphansNamed, type Surroundings } from "./assembling.ts";
+import { BlockWriter } from "./blocks.ts";
 import { encodeSegment } from "./codec.ts";
 import { Counters } from "./counters.ts";
 import type { TraceStoreLimits } from "#core/tracing";
@@ -60,7 +61,6 @@ export class Batch {
   private readonly tally = new Tally();
   private readonly works = new Map<FlowTraceId, Work>();
   private readonly requests = new Map<string, Omit<RequestRow, "id">>();
-  private readonly bodies: SqlValue[][] = [];
 
   constructor(sql: Sql, options: BatchOptions) {
     this.sql = sql;
@@ -248,9 +248,20 @@ export class Batch {
     );
     const tenants = await this.tenantsOf(known.map((k) => ownerOf(k.trace)));
     const rows = new RowsToWrite();
+    const fresh = known.flatMap(({ work }, i) =>
+      work.fresh.map((segment) => ({ work, segment, owner: tenants[i] as number })),
+    );
+    const blocks = new BlockWriter(this.counters);
+    const added = new Map<Work, number>();
+    for (const [i, { block, start, length, bytes }] of blocks.put(fresh).entries()) {
+      const { work, segment } = fresh[i] as (typeof fresh)[0];
+      rows.segments.push([work.place, segment.segmentId, block, start, length]);
+      added.set(work, (added.get(work) ?? 0) + bytes);
+      this.options.cache.put(segment);
+    }
     for (const [i, { work, trace }] of known.entries())
-      this.writeOne(work, trace, shapes[i] as ShapeRow, tenants[i] as number, rows);
-    await this.sql.insert("segment", this.bodies);
+      this.writeOne(work, trace, shapes[i] as ShapeRow, tenants[i] as number, added.get(work) ?? 0, rows);
+    await blocks.write(this.sql);
     await rows.write(this.sql);
     await this.sql.insert(
       "event",
@@ -274,16 +285,16 @@ export class Batch {
     await this.sql.all("DELETE FROM event WHERE id <= ?", Number(row["id"]));
   }
 
-  private writeOne(work: Work, trace: FlowTrace, shape: ShapeRow, tenant: number, rows: RowsToWrite): void {
+  private writeOne(
+    work: Work,
+    trace: FlowTrace,
+    shape: ShapeRow,
+    tenant: number,
+    added: number,
+    rows: RowsToWrite,
+  ): void {
     const { row, place } = work;
     const startedMs = Math.floor(trace.startedAtMs);
-    let added = 0;
-    for (const s of work.fresh) {
-      const body = encodeSegment(s);
-      added += body.length;
-      this.bodies.push([place, s.segmentId, body]);
-      this.options.cache.put(s);
-    }
     const bytes = (row?.bytes ?? 0) + added;
     if (row?.pinned !== true) {
       if (row !== null) this.tally.tenant(row.tenant, { flows: -1, bytes: -row.bytes });
@@ -357,6 +368,7 @@ class RowsToWrite {
   readonly filed: SqlValue[][] = [];
   readonly postings: SqlValue[][] = [];
   readonly copies: SqlValue[][] = [];
+  readonly segments: SqlValue[][] = [];
 
   /** Tenants of the devices of requests. */
   readonly owners = new Map<number, string>();
@@ -364,6 +376,7 @@ class RowsToWrite {
   async write(sql: Sql): Promise<void> {
     for (const [request, owner] of this.owners)
       await sql.all("UPDATE request SET owner = ? WHERE no = ? AND owner = ?", owner, request, "");
+    await sql.insert("segment", this.segments);
     await sql.insert("flow", this.flows, `ON CONFLICT (place) DO UPDATE SET ${CHANGING}`);
     await sql.insert(
       "flow_request",

@@ -6,6 +6,7 @@ export type CounterName =
   | "trimmed"
   | "tenant"
   | "request"
+  | "block"
   | "path"
   | "shape"
   | "orphan"

@@ -1,3 +1,4 @@
+import { removeSegments } from "./blocks.ts";
 import type { Counters } from "./counters.ts";
 import type { TraceStoreLimits } from "#core/tracing";
 import type { Sql, SqlValue } from "./sql.ts";
@@ -21,14 +22,17 @@ export async function removeFlows(sql: Sql, rows: readonly FlowRow[], tally: Tal
     sql,
     filed.map((f) => ({ request: Number(f["request"]), row: byPlace.get(Number(f["place"])) as FlowRow })),
   );
-  const keys = places.map((place): SqlValue[] => [place]);
-  await sql.remove("segment", ["place"], keys);
+  await removeSegments(sql, places);
   await sql.remove(
     "copy",
     ["name", "place"],
     rows.flatMap((r) => r.copies.map((name): SqlValue[] => [name, r.place])),
   );
-  await sql.remove("flow", ["place"], keys);
+  await sql.remove(
+    "flow",
+    ["place"],
+    places.map((place): SqlValue[] => [place]),
+  );
   for (const r of rows) {
     if (r.pinned) tally.tenant(r.tenant, { pins: -1 });
     else tally.tenant(r.tenant, { flows: -1, bytes: -r.bytes });

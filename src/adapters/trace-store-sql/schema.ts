@@ -74,8 +74,13 @@ export const TABLES = {
       flow_request_by_place: ["place"],
     },
   },
-  /** One segment as it came: compressed JSON. */
-  segment: { columns: { place: "int", id: "text", body: "blob" }, key: ["place", "id"] },
+  /** One segment as it came: JSON, `length` bytes of an unpacked block from `start` on. */
+  segment: {
+    columns: { place: "int", id: "text", block: "int", start: "int", length: "int" },
+    key: ["place", "id"],
+  },
+  /** `segments`: how many of them are still there. */
+  block: { columns: { no: "int", segments: "int", body: "blob" }, key: ["no"] },
   /** `seen`: the owner of the request is shown the term. */
   posting: {
     columns: { request: "int", term: "text", place: "int", shape: "int", seen: "int" },

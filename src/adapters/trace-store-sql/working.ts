@@ -1,6 +1,6 @@
 import type { FlowTraceId, TraceRequestId } from "#core/base";
 import type { FlowTrace, TraceSegment } from "#core/tracing";
-import { decodeSegment } from "./codec.ts";
+import { readSegments } from "./blocks.ts";
 import type { SegmentCache } from "./segment-cache.ts";
 import type { Sql, SqlRow } from "./sql.ts";
 
@@ -93,20 +93,13 @@ async function loadSegments(
   places: readonly number[],
   cache: SegmentCache | null,
 ): Promise<void> {
-  const missing: number[] = [];
-  if (cache === null) missing.push(...places);
-  else {
-    const ids = await sql.all("SELECT place, id FROM segment WHERE place IN (??)", places);
-    for (const r of ids) {
-      const place = Number(r["place"]);
-      const known = cache.get(String(r["id"]));
-      if (known === undefined) missing.push(place);
-      else addSegment(works.get(place), known);
-    }
-  }
-  if (missing.length === 0) return;
-  const bodies = await sql.all("SELECT place, body FROM segment WHERE place IN (??)", [...new Set(missing)]);
-  for (const r of bodies) addSegment(works.get(Number(r["place"])), decodeSegment(r["body"] as Uint8Array));
+  const cached = (id: string, place: number): boolean => {
+    const known = cache?.get(id);
+    if (known !== undefined) addSegment(works.get(place), known);
+    return known !== undefined;
+  };
+  for (const { place, segment } of await readSegments(sql, places, (id, place) => !cached(id, place)))
+    addSegment(works.get(place), segment);
 }
 
 function addSegment(work: Work | undefined, segment: TraceSegment): void {

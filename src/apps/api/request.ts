@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import {
   BASE_PATH,
   checkJsonShape,
@@ -73,12 +74,12 @@ export function mediaOf(request: FastifyRequest, route: Route): string {
   return chosen;
 }
 
+const BYTE_ORDER_MARK = "\uFEFF";
+
 function decodeUtf8(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new MidotraceError("MALFORMED_JSON", "the body is not UTF-8", [], { cause });
-  }
+  if (!isUtf8(bytes)) throw new MidotraceError("MALFORMED_JSON", "the body is not UTF-8");
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+  return text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
 }
 
 function check(schema: z.ZodType, value: unknown, what: string): unknown {

@@ -15,7 +15,8 @@ import {
   type TraceSegment,
 } from "#core/tracing";
 import * as z from "zod";
-import { count, dropReason, keysOf, stepSchema, timeMs, u16, u32, verdict, word } from "./segment-steps.ts";
+import { type Guard, guardOf } from "./as-it-is.ts";
+import { count, dropReason, keysOf, stepGuard, stepSchema, timeMs, u16, u32, verdict, word } from "./segment-steps.ts";
 
 /** Segments that one delivery may carry. */
 export const MAX_SEGMENTS = 500;
@@ -25,6 +26,8 @@ export const MAX_SEGMENTS_BODY_BYTES = 4 * 1024 * 1024;
 const MAX_VIOLATIONS = 10;
 
 const uuid = z.string().refine(isUuid, { error: "must be a UUID in lower case" });
+const flowTraceId = uuid as z.ZodType as z.ZodType<FlowTraceId>;
+const requestId = uuid as z.ZodType as z.ZodType<TraceRequestId>;
 
 const traceKey = z.object({
   ethSrc: word,
@@ -57,10 +60,10 @@ const packet = z.object({
 }) satisfies z.ZodType<PacketBytes>;
 
 /** One host's part of one flow trace, as its agent sends it. */
-const segment = z.object({
+export const segmentSchema = z.object({
   segmentId: z.string().min(1).max(200),
-  flowTraceId: uuid.transform((id) => id as FlowTraceId).nullable(),
-  requestIds: z.array(uuid.transform((id) => id as TraceRequestId)).max(1_000),
+  flowTraceId: flowTraceId.nullable(),
+  requestIds: z.array(requestId).max(1_000),
   hostId: uuid,
   hostName: word,
   role: z.enum(["ingress", "egress"]),
@@ -84,9 +87,12 @@ export type ReadSegment =
   /** `segmentId` is null when it has none that can be repeated. */
   | { readonly ok: false; readonly segmentId: string | null; readonly violations: readonly Violation[] };
 
+export const isSegment = guardOf(segmentSchema, new Map<z.ZodType, Guard>([[stepSchema, stepGuard]]));
+
 /** Reads one segment of a delivery; a wrong one is a value, so that it does not take the others with it. */
 export function readSegment(value: unknown): ReadSegment {
-  const parsed = segment.safeParse(value);
+  if (isSegment(value)) return { ok: true, segment: value as TraceSegment };
+  const parsed = segmentSchema.safeParse(value);
   if (parsed.success) return { ok: true, segment: parsed.data };
   const id = (value as { readonly segmentId?: unknown } | null)?.segmentId;
   const violations = parsed.error.issues
@@ -107,14 +113,8 @@ const loss = z.object({
   id: z.string().min(1).max(200).exactOptional(),
   /** One that a newer agent knows and this server does not is `other`. */
   cause: z.enum(keysOf(LOSS_CAUSES)).catch("other"),
-  requestIds: z
-    .array(uuid.transform((id) => id as TraceRequestId))
-    .max(1_000)
-    .default([]),
-  flowTraceIds: z
-    .array(uuid.transform((id) => id as FlowTraceId))
-    .max(MAX_LOSS_IDS)
-    .default([]),
+  requestIds: z.array(requestId).max(1_000).default([]),
+  flowTraceIds: z.array(flowTraceId).max(MAX_LOSS_IDS).default([]),
   /** Those of them that may have come all the same, in a delivery whose answer never came. */
   segmentIds: z.array(z.string().max(200)).max(MAX_LOSS_IDS).default([]),
 });

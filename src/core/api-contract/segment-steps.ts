@@ -9,6 +9,7 @@ import {
   VERDICTS,
 } from "#core/tracing";
 import * as z from "zod";
+import { type Guard, guardOf } from "./as-it-is.ts";
 
 /*
  * The steps of a trace segment as agents send them, field by field: what is not in the union is refused here, because
@@ -84,7 +85,7 @@ type StepOf<K extends StepKind> = Extract<StepBody, { readonly kind: K }> & Pick
 
 const STEPS = {
   "trace-matched": step("trace-matched", {
-    requestId: word.transform((id) => id as TraceRequestId),
+    requestId: word as z.ZodType as z.ZodType<TraceRequestId>,
     ruleId: word,
     chainId: word,
   }),
@@ -191,3 +192,9 @@ export const stepSchema: z.ZodType<Step> = z.unknown().transform((value, ctx): S
   for (const issue of parsed.error.issues) ctx.addIssue({ ...issue, input: undefined } as never);
   return z.NEVER;
 });
+
+const guards: ReadonlyMap<unknown, Guard> = new Map(Object.entries(STEPS).map(([kind, row]) => [kind, guardOf(row)]));
+
+/** Whether it is a step as it is. */
+export const stepGuard: Guard = (value) =>
+  guards.get((value as { readonly kind?: unknown } | null | undefined)?.kind)?.(value) === true;
