@@ -1,5 +1,5 @@
 import { EmbeddedNsdb } from "#adapters/nsdb-embedded";
-import { systemClock, systemScheduler } from "#adapters/platform";
+import { neverPretenure, systemClock, systemScheduler } from "#adapters/platform";
 import { Agent, type AgentOptions } from "#apps/agent";
 import { type HostId, SeededRandom } from "#core/base";
 import type { Datapath, DatapathListener, FlowEntry } from "#core/datapath";
@@ -158,6 +158,8 @@ export async function agentScene(
   sink: TraceSink = NO_SINK,
   more: (store: NsdbStore) => Promise<Partial<AgentOptions>> = () => Promise.resolve({}),
 ): Promise<AgentScene> {
+  // As the program does.
+  neverPretenure();
   const random = new SeededRandom(1);
   const server = new EmbeddedNsdb("memory:");
   await server.start();

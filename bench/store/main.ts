@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
-import { systemClock, systemScheduler } from "#adapters/platform";
+import { neverPretenure, systemClock, systemScheduler } from "#adapters/platform";
 import { openTraceStore } from "#adapters/trace-store-open";
 import { postgresMissing, PostgresServer } from "../../test/support/postgres.ts";
 import { ascending, quantile } from "../measure.ts";
@@ -17,6 +17,7 @@ import { fill } from "./fill.ts";
 
 const AIM = { stepsPerSecond: 50_000, readMs: 200 };
 
+neverPretenure();
 const args = process.argv.slice(2);
 const valueOf = (name: string, absent: string): string => args[args.indexOf(name) + 1 || args.length] ?? absent;
 const flows = Number(valueOf("--flows", "1000000"));

@@ -47,6 +47,7 @@ export const READS: readonly (readonly [name: string, read: Read])[] = [
   ["paths: all, as a tenant", paths(() => ({ viewer: RED }))],
   ["paths: verdict", paths(() => ({ verdict: "dropped" }))],
   ["paths: address", paths((_, r) => ({ address: addressOf(r * 7) }))],
+  ["paths: address that all have", paths(() => ({ address: "10.0.2.20" }))],
   ["paths: an hour", paths((flows) => hourIn(flows))],
   ["summaries", (store) => store.summaries([REQUEST])],
 ];

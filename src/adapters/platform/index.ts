@@ -7,3 +7,4 @@ export { systemScheduler } from "./scheduler.ts";
 export { readSecretFile } from "./secret-file.ts";
 export { StateDirectory } from "./state-directory.ts";
 export { readCaFile, readTlsFiles, type TlsMaterial } from "./tls-files.ts";
+export { neverPretenure } from "./engine.ts";

@@ -316,7 +316,7 @@ export class Batch {
       const owner = ownerOf(trace, id);
       if (owner !== "") rows.owners.set(request, owner);
       const seen = seenTerms(trace, shape, owner, names);
-      for (const term of names) rows.postings.push([request, term, place, shape.no, seen.has(term) ? 1 : 0]);
+      for (const term of names) rows.postings.push([request, term, place, shape.no, startedMs, seen.has(term) ? 1 : 0]);
     }
     const copies = copiesOf(work);
     for (const name of copiesOf({ segments: work.fresh })) rows.copies.push([name, place]);
@@ -386,7 +386,7 @@ class RowsToWrite {
     await sql.insert(
       "posting",
       this.postings,
-      "ON CONFLICT (request, term, place) DO UPDATE SET shape = excluded.shape, seen = excluded.seen",
+      "ON CONFLICT (request, term, place) DO UPDATE SET shape = excluded.shape, started_ms = excluded.started_ms, seen = excluded.seen",
     );
     await sql.insert("copy", this.copies, "ON CONFLICT (name, place) DO NOTHING");
   }

@@ -216,10 +216,9 @@ export class Reader {
   ): Promise<{ readonly text: string; readonly params: SqlParam[] }> {
     const [first = "", second] = asked.terms.length > 1 ? await this.rarestFirst(asked) : asked.terms;
     const seen = asked.viewer.admin ? "" : " AND p.seen = 1";
-    const time = timeCondition(asked.filter, "f");
+    const time = timeCondition(asked.filter, "p");
     const params: SqlParam[] = [];
     let from = "FROM posting p";
-    if (sinceBound(asked.filter)) from += " JOIN flow_request f ON f.request = p.request AND f.place = p.place";
     if (second !== undefined) {
       from += " JOIN posting q ON q.request = p.request AND q.term = ? AND q.place = p.place";
       params.push(second);
@@ -254,12 +253,12 @@ export class Reader {
     const above = asked.fromPlace - 1;
     const below = asked.toPlace + 1;
     const counts = new Map<number, { readonly flows: number; readonly firstMs: number; readonly lastMs: number }>();
-    const { text, params, join } =
+    const { text, params, from } =
       terms.length > 0
-        ? { ...(await this.termsFrom({ ...asked, filter: { sinceMs: 0, ...filter } }, above, below)), join: "p" }
-        : { ...this.timeFrom(asked), join: "f" };
+        ? { ...(await this.termsFrom(asked, above, below)), from: "p" }
+        : { ...this.timeFrom(asked), from: "f" };
     const rows = await this.sql.all(
-      `SELECT ${join}.shape AS shape, count(*) AS n, min(f.started_ms) AS first, max(f.started_ms) AS last ${text} GROUP BY ${join}.shape`,
+      `SELECT ${from}.shape AS shape, count(*) AS n, min(${from}.started_ms) AS first, max(${from}.started_ms) AS last ${text} GROUP BY ${from}.shape`,
       ...params,
     );
     for (const r of rows)

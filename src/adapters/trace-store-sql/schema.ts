@@ -83,7 +83,7 @@ export const TABLES = {
   block: { columns: { no: "int", segments: "int", body: "blob" }, key: ["no"] },
   /** `seen`: the owner of the request is shown the term. */
   posting: {
-    columns: { request: "int", term: "text", place: "int", shape: "int", seen: "int" },
+    columns: { request: "int", term: "text", place: "int", shape: "int", started_ms: "int", seen: "int" },
     key: ["request", "term", "place"],
   },
   /** Between which places the flows that began in a minute are. */

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { neverPretenure } from "#adapters/platform";
 import type { Io } from "#apps/cli/options";
 import { commandIndex } from "./commands.ts";
 import { run } from "./run.ts";
@@ -26,6 +27,7 @@ function wantsColours(env: NodeJS.ProcessEnv): boolean {
   return process.stdout.isTTY && env["TERM"] !== "dumb";
 }
 
+neverPretenure();
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {

@@ -11,7 +11,7 @@ export interface Waiting {
 
 /**
  * What waits, oldest first, bounded by its steps. What finds it full is not taken: it is garbage at once, and costs nothing. To
- * let the oldest go instead, everything would have to be kept for a while, which made traced packets 2.5 times as dear.
+ * let the oldest go instead, everything would have to be kept for a while, for nothing while the target is away.
  */
 export class Backlog {
   private readonly maxSteps: number;
