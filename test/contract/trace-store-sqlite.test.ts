@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, it } from "node:test";
 import { SqliteTraceStore } from "#adapters/trace-store-sqlite";
-import { START_MS } from "../support/tracing-example.ts";
+import type { TraceSegment } from "#core/tracing";
+import { droppedSegment, START_MS } from "../support/tracing-example.ts";
+import { flowId, requestId } from "../support/tracing-samples.ts";
 import { traceStoreContract } from "./trace-store.ts";
 
 const temporary = (): string => mkdtempSync(join(tmpdir(), "midotrace-traces-"));
@@ -63,6 +65,50 @@ describe("the file of a trace store", () => {
       store.add([]).then(() => store.orphans()),
       { code: "CONFLICT" },
     );
+  });
+
+  it("keeps a block of segments while one of them is there, and no longer", async (t) => {
+    const directory = temporary();
+    t.after(() => rmSync(directory, { recursive: true, force: true }));
+    const store = new SqliteTraceStore(directory, { clock: CLOCK, maxFlows: 5 });
+    const flow = (n: number): TraceSegment =>
+      droppedSegment({ segmentId: `h1 1 ${n}`, flowTraceId: flowId(n), startedAtMs: START_MS + n });
+    const inBlocks = async (): Promise<unknown> => {
+      await store.stop();
+      const file = new DatabaseSync(join(directory, "traces.sqlite"));
+      const sums = file.prepare(
+        "SELECT (SELECT count(*) FROM block) AS blocks, (SELECT sum(segments) FROM block) AS counted, (SELECT count(*) FROM segment) AS there",
+      );
+      const row = { ...sums.get() };
+      file.close();
+      await store.start();
+      return row;
+    };
+    await store.start();
+    t.after(() => store.stop());
+    await store.add(Array.from({ length: 3 }, (_, n) => flow(n + 1)));
+    await store.pin(flowId(2), true);
+    assert.deepEqual(await inBlocks(), { blocks: 1, counted: 3, there: 3 });
+    for (let n = 4; n <= 40; n += 4) await store.add([flow(n), flow(n + 1), flow(n + 2), flow(n + 3)]);
+    // The newest five are in two blocks, the pinned one keeps its own.
+    assert.deepEqual(await inBlocks(), { blocks: 3, counted: 6, there: 6 });
+    assert.equal((await store.flow(flowId(2)))?.segments[0]?.segmentId, "h1 1 2");
+    await store.forgetRequest(requestId(0xe1));
+    await store.settle();
+    assert.deepEqual(await inBlocks(), { blocks: 0, counted: null, there: 0 });
+  });
+
+  it("with tables from before the first release is refused, and left as it is", async (t) => {
+    const directory = temporary();
+    t.after(() => rmSync(directory, { recursive: true, force: true }));
+    const file = new DatabaseSync(join(directory, "traces.sqlite"));
+    file.exec("CREATE TABLE migration (version INTEGER PRIMARY KEY); INSERT INTO migration (version) VALUES (1)");
+    file.close();
+    const store = new SqliteTraceStore(directory, { clock: CLOCK });
+    await assert.rejects(store.start(), { code: "CONFLICT", message: /version 1, from before the first release/ });
+    const after = new DatabaseSync(join(directory, "traces.sqlite"));
+    assert.deepEqual(after.prepare("SELECT version FROM migration").all().length, 1);
+    after.close();
   });
 
   it("that is damaged makes the store unavailable, and not empty", async (t) => {

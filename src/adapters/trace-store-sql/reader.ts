@@ -203,16 +203,32 @@ export class Reader {
     direction: string,
     most: number,
   ): Promise<number[]> {
-    const { text, params } = await this.termsFrom(asked, above, below);
+    const { text, params } = await this.termsFrom(asked, { above, below });
     const rows = await this.sql.all(`SELECT p.place ${text} ORDER BY p.place ${direction} LIMIT ?`, ...params, most);
     return rows.map((r) => Number(r["place"]));
   }
 
-  /** FROM and WHERE for the flows with all terms: through the list of the rarest, looking the others up. */
+  /** By when they began: the index of shapes has that at hand, however long ago the last one was. */
+  private async newestByTerms(asked: Asked, shapes: readonly SeenShape[]): Promise<number[]> {
+    let newest: { readonly place: number; readonly startedMs: number } | null = null;
+    for (const shape of shapes) {
+      const { text, params } = await this.termsFrom({ ...asked, wanted: [shape] }, null);
+      const newestFirst = `SELECT p.place, p.started_ms ${text} ORDER BY p.started_ms DESC LIMIT 1`;
+      for (const row of await this.sql.all(newestFirst, ...params)) {
+        const [place, startedMs] = [Number(row["place"]), Number(row["started_ms"])];
+        if (newest === null || startedMs > newest.startedMs) newest = { place, startedMs };
+      }
+    }
+    return newest === null ? [] : [newest.place];
+  }
+
+  /**
+   * FROM and WHERE for the flows with all terms: through the list of the rarest, looking the others up.
+   * @param range of places, for those who want them in this order; null: for those who want them by shape
+   */
   private async termsFrom(
     asked: Asked,
-    above: number,
-    below: number,
+    range: { readonly above: number; readonly below: number } | null,
   ): Promise<{ readonly text: string; readonly params: SqlParam[] }> {
     const [first = "", second] = asked.terms.length > 1 ? await this.rarestFirst(asked) : asked.terms;
     const seen = asked.viewer.admin ? "" : " AND p.seen = 1";
@@ -223,12 +239,16 @@ export class Reader {
       from += " JOIN posting q ON q.request = p.request AND q.term = ? AND q.place = p.place";
       params.push(second);
     }
-    params.push(asked.request, first, above, below, ...time.params);
-    let where = ` WHERE p.request = ? AND p.term = ? AND p.place > ? AND p.place < ?${time.text}${seen}`;
+    const places = range === null ? "" : " AND p.place > ? AND p.place < ?";
+    params.push(asked.request, first, ...(range === null ? [] : [range.above, range.below]), ...time.params);
+    let where = ` WHERE p.request = ? AND p.term = ?${places}${time.text}${seen}`;
     if (second !== undefined && seen !== "") where += " AND q.seen = 1";
-    if (asked.wanted.length < asked.shapes.length) {
-      where += " AND p.shape IN (??)";
-      params.push(asked.wanted.map((s) => s.no));
+    const [only, ...others] = asked.wanted;
+    const few = asked.wanted.length < asked.shapes.length || (range === null && others.length === 0);
+    if (few && only !== undefined) {
+      // The sign keeps a database from going by shape, and sorting by place what it finds.
+      where += ` AND ${range === null ? "" : "+"}p.shape ${others.length === 0 ? "= ?" : "IN (??)"}`;
+      params.push(others.length === 0 ? only.no : asked.wanted.map((s) => s.no));
     }
     return { text: from + where, params };
   }
@@ -250,13 +270,9 @@ export class Reader {
   private async counted(asked: Asked): Promise<readonly SeenShape[]> {
     const { filter, terms, wanted } = asked;
     if (terms.length === 0 && !sinceBound(filter)) return wanted;
-    const above = asked.fromPlace - 1;
-    const below = asked.toPlace + 1;
     const counts = new Map<number, { readonly flows: number; readonly firstMs: number; readonly lastMs: number }>();
     const { text, params, from } =
-      terms.length > 0
-        ? { ...(await this.termsFrom(asked, above, below)), from: "p" }
-        : { ...this.timeFrom(asked), from: "f" };
+      terms.length > 0 ? { ...(await this.termsFrom(asked, null)), from: "p" } : { ...this.timeFrom(asked), from: "f" };
     const rows = await this.sql.all(
       `SELECT ${from}.shape AS shape, count(*) AS n, min(${from}.started_ms) AS first, max(${from}.started_ms) AS last ${text} GROUP BY ${from}.shape`,
       ...params,
@@ -279,8 +295,12 @@ export class Reader {
 
   /** The newest flow with one of these shapes that fits. */
   private async sampleOf(asked: Asked, shapes: readonly number[]): Promise<FlowTraceId | null> {
-    const only = { ...asked, wanted: asked.wanted.filter((s) => shapes.includes(s.no)) };
-    const [place] = await this.places(only, { above: 0, below: Number.MAX_SAFE_INTEGER }, false, 1);
+    const wanted = asked.wanted.filter((s) => shapes.includes(s.no));
+    const everything = { above: 0, below: Number.MAX_SAFE_INTEGER };
+    const [place] =
+      asked.terms.length > 0
+        ? await this.newestByTerms(asked, wanted)
+        : await this.places({ ...asked, wanted }, everything, false, 1);
     if (place === undefined) return null;
     const [row] = await this.sql.all("SELECT id FROM flow WHERE place = ?", place);
     return row === undefined ? null : (String(row["id"]) as FlowTraceId);

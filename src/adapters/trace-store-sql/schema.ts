@@ -18,8 +18,10 @@ export interface Table {
   readonly indexes?: Readonly<Record<string, readonly string[]>>;
 }
 
+/** Tables of an earlier one were never in a release: they are refused. */
+const FIRST_VERSION = 2;
 /** Grows with every change of the tables; `migrations` has a step for each. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 export const TABLES = {
   /** Numbers that only grow: place, event, and one for each kind of row. */
@@ -85,6 +87,8 @@ export const TABLES = {
   posting: {
     columns: { request: "int", term: "text", place: "int", shape: "int", started_ms: "int", seen: "int" },
     key: ["request", "term", "place"],
+    // For counts by path of a term that most flows have: without it, all of them would be sorted.
+    indexes: { posting_by_shape: ["request", "term", "shape", "started_ms", "seen"] },
   },
   /** Between which places the flows that began in a minute are. */
   minute: {
@@ -142,7 +146,7 @@ export function createTables(words: SqlWords): string[] {
   });
 }
 
-/** Statements that bring tables of version `i` to version `i + 1`, for each `i`. What is released is never changed. */
+/** Statements that make the tables of `FIRST_VERSION`, and those that bring them to each later one. What is released is never changed. */
 export function migrations(words: SqlWords): readonly (readonly string[])[] {
   return [createTables(words)];
 }
@@ -152,7 +156,8 @@ export const MIGRATION_TABLE = "CREATE TABLE IF NOT EXISTS migration (version IN
 
 /**
  * Brings the tables to `SCHEMA_VERSION`, within a transaction that nobody else is beside.
- * @throws MidotraceError CONFLICT when they are of a later version: an older program would spoil them.
+ * @throws MidotraceError CONFLICT when they are of a later version, which an older program would spoil, or of one that was never
+ * in a release.
  */
 export async function migrate(run: (text: string) => Promise<readonly SqlRow[]>, words: SqlWords): Promise<void> {
   await run(MIGRATION_TABLE);
@@ -163,9 +168,15 @@ export async function migrate(run: (text: string) => Promise<readonly SqlRow[]>,
       "CONFLICT",
       `the trace store has tables of version ${version}, and this program knows them up to ${SCHEMA_VERSION}: use a later midotrace, or another store`,
     );
+  if (version > 0 && version < FIRST_VERSION)
+    throw new MidotraceError(
+      "CONFLICT",
+      `the trace store has tables of version ${version}, from before the first release: use another store, or remove this one`,
+    );
   for (const [i, statements] of migrations(words).entries()) {
-    if (i < version) continue;
+    const next = FIRST_VERSION + i;
+    if (next <= version) continue;
     for (const text of statements) await run(text);
-    await run(`INSERT INTO migration (version) VALUES (${i + 1})`);
+    await run(`INSERT INTO migration (version) VALUES (${next})`);
   }
 }
