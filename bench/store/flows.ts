@@ -56,6 +56,7 @@ export function segmentsOf(n: number, startMs: number): TraceSegment[] {
     position,
     ruleType: position === 3 ? "drop" : "accept",
     matched,
+    condition: position === 3 ? "any" : `tcp and dst port ${position * 1_000}`,
     ...(matched ? {} : { failedField: "dst port", wanted: `${position * 1_000}`, had: "443" }),
   });
   const token = n.toString(16).padStart(16, "0");

@@ -93,7 +93,7 @@ describe("every drop has its reason", () => {
       assert.equal(end.decidedBy, `rule ${position} of chain pre`);
       assert.equal(
         c.flowTraces()[0]?.why,
-        `Dropped at router router on host h1: rule ${position} (drop) of chain pre matched.`,
+        `Dropped at router router on host h1: rule ${position} (drop) of chain pre matched: udp.`,
       );
     }));
 

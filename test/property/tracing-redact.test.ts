@@ -124,7 +124,7 @@ it("rules of a chain of somebody else are withheld, though the device is the vie
       deciderOwner: RED,
     },
     { ...at, ...chain, kind: "chain-start", stage: "pre-bridging", ruleCount: 2 },
-    { ...at, ...chain, ...rule },
+    { ...at, ...chain, ...rule, condition: "SECRET" },
     {
       ...at,
       ...chain,

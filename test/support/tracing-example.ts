@@ -46,7 +46,7 @@ export const expected = (hostId: string, hostName: string, tunnelKey = 5, n = 1)
 const rule = (
   position: number,
   ruleType: string,
-  rest: Pick<Extract<StepBody, { kind: "rule" }>, "matched" | "failedField" | "wanted" | "had">,
+  rest: Pick<Extract<StepBody, { kind: "rule" }>, "matched" | "condition" | "failedField" | "wanted" | "had">,
 ): StepBody => ({
   device: BRIDGE,
   owner: RED,
@@ -71,7 +71,13 @@ const ENTRY: StepBody[] = [
     chainId: id(0xc1),
   },
   { device: BRIDGE, owner: RED, kind: "chain-start", stage: "pre-bridging", ...CHAIN, ruleCount: 3 },
-  rule(1, "accept", { matched: false, failedField: "dst port", wanted: "80", had: "53" }),
+  rule(1, "accept", {
+    matched: false,
+    condition: "udp and dst port 80",
+    failedField: "dst port",
+    wanted: "80",
+    had: "53",
+  }),
 ];
 
 /** Enters at h1, crosses the provider's router, leaves through the tunnel to h2. */

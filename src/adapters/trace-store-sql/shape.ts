@@ -42,7 +42,7 @@ function decision(x: Step): string {
     case "filter-skipped":
       return x.chainId;
     case "rule":
-      return x.matched ? `${x.ruleId} ${x.ruleType}` : x.ruleId;
+      return x.matched ? `${x.ruleId} ${x.ruleType} ${x.condition ?? ""}` : x.ruleId;
     case "rule-problem":
       return `${x.ruleId} ${x.problem}`;
     case "chain-end":

@@ -102,6 +102,7 @@ const STEPS = {
     position: count,
     ruleType: word,
     matched: z.boolean(),
+    condition: sentence.exactOptional(),
     failedField: word.exactOptional(),
     wanted: sentence.exactOptional(),
     had: sentence.exactOptional(),

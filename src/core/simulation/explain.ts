@@ -4,6 +4,7 @@ import {
   C,
   type CompiledCondition,
   conditionFieldOfBit,
+  describeCondition,
   type EvaluationContext,
   type PortDevice,
   type VirtualDevice,
@@ -19,6 +20,27 @@ export function explainMismatch(
   if (bit === 0) return { failedField: "condInvert", wanted: "anything but these fields", had: "all of them" };
   const not = (c.inverted & bit) !== 0 ? "not " : "";
   return { failedField: conditionFieldOfBit(bit), wanted: not + wanted(c, bit), had: had(bit, ctx) };
+}
+
+/** Longest text of a condition, in characters, and most ids of a list: readers want to know what a rule is, not all its ports. */
+const MAX_TEXT = 400;
+const MAX_IDS = 8;
+const texts = new WeakMap<CompiledCondition, string>();
+
+/** The condition of a rule as an expression, cut when it is very long. Only built when traced, and once for each rule. */
+export function conditionText(c: CompiledCondition): string {
+  let text = texts.get(c);
+  if (text === undefined) {
+    text = describeCondition(c.source);
+    if (text.length > MAX_TEXT) text = `${text.slice(0, MAX_TEXT - 1)}…`;
+    texts.set(c, text);
+  }
+  return text;
+}
+
+function anyOf(ids: ReadonlySet<string>): string {
+  const shown = [...ids].slice(0, MAX_IDS).join(" or ");
+  return ids.size <= MAX_IDS ? shown : `${shown} or one of ${ids.size - MAX_IDS} more`;
 }
 
 const hex4 = (v: number): string => `0x${v.toString(16).padStart(4, "0")}`;
@@ -53,9 +75,9 @@ function wanted(c: CompiledCondition, bit: number): string {
     case C.NoVlan:
       return "untagged";
     case C.InPorts:
-      return [...c.inPorts].join(" or ");
+      return anyOf(c.inPorts);
     case C.OutPorts:
-      return [...c.outPorts].join(" or ");
+      return anyOf(c.outPorts);
     case C.PortGroup:
       return `a port of group ${c.portGroup}`;
     case C.InPortGroup:

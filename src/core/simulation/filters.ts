@@ -10,7 +10,7 @@ import {
 } from "#core/topology";
 import type { FilterStage } from "#core/tracing";
 import type { PacketContext } from "./context.ts";
-import { deviceRef, explainMismatch } from "./explain.ts";
+import { conditionText, deviceRef, explainMismatch } from "./explain.ts";
 
 export type FilterResult = "accept" | "drop" | "reject" | "halt" | "too-deep";
 
@@ -210,6 +210,7 @@ function recordRule(
     position: rule.position,
     ruleType: rule.type,
     matched,
+    condition: conditionText(rule.condition),
   };
   ctx.recorder?.push(matched ? base : { ...base, ...explainMismatch(rule.condition, ctx) });
 }

@@ -2,7 +2,7 @@ import { unreachable } from "#core/base";
 import { headerChanges, headerLine } from "./header.ts";
 import type { RouteText, StepBody } from "./step.ts";
 import { DROP_REASONS, VERDICTS } from "./verdict.ts";
-import { deviceText } from "./why.ts";
+import { deviceText, matchText } from "./why.ts";
 
 const WAITED_FOR = { arp: "an ARP answer", topology: "topology to be loaded" } as const;
 
@@ -54,7 +54,7 @@ export function renderStep(s: StepBody): string {
     case "chain-start":
       return `Filter ${s.stage} begins: chain ${s.chainName}, ${count(s.ruleCount, "rule")}`;
     case "rule":
-      return `Rule ${s.position} of chain ${s.chainName} (${s.ruleType}) ${s.matched ? "matched" : ruleFailure(s)}`;
+      return `Rule ${s.position} of chain ${s.chainName} (${s.ruleType}) ${s.matched ? matchText(s.condition) : ruleFailure(s)}`;
     case "rule-problem":
       return `Rule ${s.ruleId} of chain ${s.chainId} could not be followed: ${s.problem}`;
     case "chain-jump":

@@ -2,7 +2,7 @@ import type { TraceRequestId } from "#core/base";
 import type { DropReason, Verdict } from "./verdict.ts";
 
 /** Version of the step union; every line of the log says it, so that its readers know what they read. */
-export const STEPS_VERSION = 3;
+export const STEPS_VERSION = 4;
 
 /** Header fields as people read them; fields that the packet does not have are left out. */
 export interface HeaderText {
@@ -100,6 +100,8 @@ export type StepBody = OnDevice &
         readonly position: number;
         readonly ruleType: string;
         readonly matched: boolean;
+        /** The rule's condition as it was then, as an expression; "any": it has no fields. Absent: written before version 4. */
+        readonly condition?: string;
         /** Condition field that decided against the rule, what it wanted and what the packet had. */
         readonly failedField?: string;
         readonly wanted?: string;
@@ -244,7 +246,7 @@ export const STEP_KINDS: Readonly<Record<StepKind, string>> = {
   "port-out": "the packet leaves by a virtual port",
   "device-in": "the packet is inside a bridge or router",
   "chain-start": "a filter begins",
-  rule: "a rule was tried; when it did not match, the field that decided",
+  rule: "a rule was tried, with its condition; when it did not match, the field that decided",
   "rule-problem": "a rule could not be followed (missing or repeated jump target, NAT without connection tracking)",
   "chain-jump": "the rule before it goes on in another chain",
   "chain-return": "the chain that was jumped to decided nothing: the one that jumped goes on",

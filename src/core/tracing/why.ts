@@ -133,9 +133,16 @@ function decidingRule(steps: readonly (Step | null)[], before: number): string |
     const x = steps[i];
     // Somebody else's chain decided, or the filter has no such rule.
     if (x === null || x === undefined || x.kind === "chain-start") return null;
-    if (x.kind === "rule" && x.matched) return `rule ${x.position} (${x.ruleType}) of chain ${x.chainName} matched`;
+    if (x.kind === "rule" && x.matched)
+      return `rule ${x.position} (${x.ruleType}) of chain ${x.chainName} ${matchText(x.condition)}`;
   }
   return null;
+}
+
+/** That a rule matched, and what it asks for. */
+export function matchText(condition: string | undefined): string {
+  if (condition === undefined) return "matched";
+  return `matched: ${condition === "any" ? "any packet" : condition}`;
 }
 
 /** `router r1`; at the start of a sentence `Router r1`. */

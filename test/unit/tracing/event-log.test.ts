@@ -61,7 +61,7 @@ describe("the log of steps", () => {
       networkDst: "10.0.2.20",
       networkProto: 1,
       srcPort: 7,
-      stepsVersion: 3,
+      stepsVersion: 4,
       dstPort: 7,
       text: "Rule 1 of chain red-in (accept) did not match: dst port wanted 80, packet had 53",
     });

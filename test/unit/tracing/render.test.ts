@@ -26,7 +26,11 @@ describe("a step as a sentence", () => {
 
   it("says so when something is absent", () => {
     const [rule] = EVERY_STEP.rule;
-    assert.equal(renderStep({ ...rule, matched: true }), "Rule 2 of chain red-in (drop) matched");
+    const matched = { ...rule, matched: true };
+    assert.equal(renderStep(matched), "Rule 2 of chain red-in (drop) matched: udp and dst port 80");
+    assert.equal(renderStep({ ...matched, condition: "any" }), "Rule 2 of chain red-in (drop) matched: any packet");
+    const { condition: _, ...old } = matched;
+    assert.equal(renderStep(old), "Rule 2 of chain red-in (drop) matched");
     const [lookup] = EVERY_STEP["route-lookup"];
     assert.equal(renderStep({ ...lookup, route: null }), "No route to 10.0.2.20 from 10.0.1.10 among 4 routes");
     const [flow] = EVERY_STEP.flow;
