@@ -13,6 +13,18 @@ import { type Armed, hostIdOf } from "./fleet.ts";
 
 const [url = "", first = "0", count = "10"] = process.argv.slice(2);
 
+/** Said later, all together: the agents that are not armed yet are not to wait for it. */
+const REPORT_MS = 200;
+let reports: Armed[] = [];
+function report(armed: Armed): void {
+  if (reports.length === 0)
+    setTimeout(() => {
+      process.send?.(reports);
+      reports = [];
+    }, REPORT_MS);
+  reports.push(armed);
+}
+
 const stores: NsdbStore[] = [];
 const agents: Agent[] = [];
 for (let n = Number(first); n < Number(first) + Number(count); n++) {
@@ -32,8 +44,7 @@ for (let n = Number(first); n < Number(first) + Number(count); n++) {
     log: (level, message, fields) => {
       if (message === "traces armed") {
         const atMs = performance.timeOrigin + performance.now();
-        const armed: Armed = { requests: fields["requests"] as readonly string[], atMs };
-        process.send?.(armed);
+        report({ requests: fields["requests"] as readonly string[], atMs });
       } else if (level === "warn" || level === "error") console.error(message, fields);
     },
   });

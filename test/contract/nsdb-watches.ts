@@ -60,6 +60,62 @@ export function nsdbWatchContract(factory: NsdbFactory): void {
       }),
     );
     it(
+      "on several prefixes hear each change once, those of one commit in one call, also where prefixes overlap",
+      withPair(async ({ a, b, oneCallPerCommit }) => {
+        const heard = new Recorder();
+        const inner = new Recorder();
+        const watch = await a.watch(["/p", "/q", "/q/x"], heard);
+        await a.watch("/q/x", inner);
+        const commits = [["created /p", "created /q", "created /q/x"], ["changed /p", "changed /q/x"], ["deleted /p"]];
+        await b.commit([create("/p"), create("/q"), create("/r"), create("/q/x")]);
+        await b.commit([set("/p", "1"), set("/r", "1"), set("/q/x", "1")]);
+        await b.commit([set("/r", "2")]);
+        await b.commit([del("/p")]);
+        await eventually(() => assert.equal(heard.calls.flat().length, commits.flat().length));
+        if (oneCallPerCommit === true) assert.deepEqual(heard.calls, commits);
+        else wholeCommits(heard.calls, commits);
+        watch.close();
+        await b.commit([set("/q/x", "2"), create("/p")]);
+        // The path that another watch is on is watched still.
+        const own = ["created /q/x", "changed /q/x", "changed /q/x"];
+        await eventually(() => assert.deepEqual(inner.calls.flat(), own));
+        assert.equal(heard.calls.flat().length, commits.flat().length);
+      }),
+    );
+    it(
+      "are given what they want as it is after all that they are told of, as far as it was read",
+      withPair(async ({ a, b }) => {
+        const CHANGES = 200;
+        const told = { events: 0, given: 0, missing: 0 };
+        const problems: string[] = [];
+        const counts = new Map<string, number>();
+        await b.commit([create("/n", "0"), create("/n/m", "0"), create("/n/other", "0")]);
+        await a.watch(["/n"], {
+          wants: (events) => events.map(({ path }) => path).filter((path) => path !== "/n/other"),
+          events: (events, nodes) => {
+            for (const { path } of events) counts.set(path, (counts.get(path) ?? 0) + 1);
+            told.events += events.length;
+            if (nodes.has("/n/other")) problems.push("given what was not wanted");
+            for (const [path, node] of nodes) {
+              told.given++;
+              // Each change of a path counts it up: it is at least as new as what was told of it.
+              if (node === null || Number(node.data) < (counts.get(path) ?? 0))
+                problems.push(`${path} was ${node?.data}, after ${counts.get(path)} changes`);
+            }
+          },
+          resync: () => void problems.push("a gap"),
+        });
+        for (let n = 1; n <= CHANGES; n++) {
+          const work = b.commit([set("/n", `${n}`), set("/n/other", `${n}`), set("/n/m", `${n}`)]);
+          // Now and then several are under way.
+          if (n % 3 === 0) await work;
+        }
+        await eventually(() => assert.equal(told.events, 3 * CHANGES));
+        assert.deepEqual(problems, []);
+        assert.ok(told.given > 0, "nothing was ever given");
+      }),
+    );
+    it(
       "hear each step of a node within a transaction",
       withPair(async ({ a, b }) => {
         const heard = new Recorder();

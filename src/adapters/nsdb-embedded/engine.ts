@@ -117,6 +117,11 @@ export class Engine {
     });
   }
 
+  /** As it is in the durable tree at this moment. */
+  node(path: string): NsdbNode | null {
+    return this.tree.node(path);
+  }
+
   private accept(ops: readonly NsdbOp[], owner: number): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.closed !== null) throw this.closed;

@@ -34,7 +34,7 @@ export function openEmbeddedStore(url: string, options: EmbeddedOptions = {}): N
     getMany: (paths) => session.getMany(paths),
     children: (path) => session.children(path),
     commit: (ops) => session.commit(ops),
-    watch: (prefix, listener) => session.watch(prefix, listener),
+    watch: (prefixes, listener) => session.watch(prefixes, listener),
     onSession: (listener) => session.onSession(listener),
   };
 }

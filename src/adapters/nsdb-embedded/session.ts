@@ -1,5 +1,5 @@
 import type { NsdbEvent, NsdbNode, NsdbOp, NsdbSessionState, NsdbStore, NsdbWatch, NsdbWatcher } from "#core/nsdb";
-import { NsdbUnavailable, requirePath } from "#core/nsdb";
+import { covers, NsdbUnavailable, prefixList, type Prefixes, requirePath } from "#core/nsdb";
 import type { Engine } from "./engine.ts";
 import { Link } from "./link.ts";
 
@@ -17,7 +17,7 @@ export interface SessionHost {
 type Phase = "stopped" | "connected" | "disconnected" | "lost";
 
 interface Registration {
-  readonly prefix: string;
+  readonly prefixes: readonly string[];
   readonly listener: NsdbWatcher;
 }
 
@@ -89,9 +89,9 @@ export class EmbeddedSession implements NsdbStore {
   }
 
   /** @throws NsdbUnavailable, NsdbTxError BAD_PATH. */
-  async watch(prefix: string, listener: NsdbWatcher): Promise<NsdbWatch> {
-    requirePath(prefix, 0);
-    const registration = { prefix, listener };
+  async watch(prefixes: Prefixes, listener: NsdbWatcher): Promise<NsdbWatch> {
+    const registration = { prefixes: prefixList(prefixes), listener };
+    for (const [index, prefix] of registration.prefixes.entries()) requirePath(prefix, index);
     const { link } = this;
     await this.ask((engine) =>
       engine.read(() => {
@@ -149,10 +149,13 @@ export class EmbeddedSession implements NsdbStore {
     if (this.phase !== "connected") return;
     const { link } = this;
     for (const watch of this.watches) {
-      const seen = events.filter((event) => covers(watch.prefix, event.path));
+      const seen = events.filter((event) => covers(watch.prefixes, event.path));
       // An earlier listener may have ended the session.
       if (seen.length === 0 || !link.up) continue;
-      this.host.guard(() => watch.listener.events(seen));
+      this.host.guard(() => {
+        const wanted = watch.listener.wants?.(seen) ?? [];
+        watch.listener.events(seen, new Map(wanted.map((path) => [path, this.host.engine.node(path)])));
+      });
     }
   }
 
@@ -201,8 +204,4 @@ export class EmbeddedSession implements NsdbStore {
     }
     this.host.detach(this);
   }
-}
-
-function covers(prefix: string, path: string): boolean {
-  return prefix === "/" || path === prefix || (path.startsWith(prefix) && path[prefix.length] === "/");
 }

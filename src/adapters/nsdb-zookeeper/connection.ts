@@ -3,6 +3,7 @@ import {
   type Call,
   type Credentials,
   type Effect,
+  type Glance,
   type ServerAddress,
   type SessionNews,
   type TransportEffect,
@@ -20,6 +21,7 @@ export interface ConnectionOptions {
   readonly sessionTimeoutMs: number;
   readonly operationTimeoutMs: number;
   readonly watchedPaths: () => Iterable<string>;
+  readonly glance: Glance;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly random: Random;
@@ -50,6 +52,7 @@ export class Connection {
       operationTimeoutMs: o.operationTimeoutMs,
       credentials: o.credentials,
       watchedPaths: o.watchedPaths,
+      glance: o.glance,
       random: () => o.random.next(),
     });
   }
@@ -149,9 +152,11 @@ export class Connection {
     this.take(this.session.resolved(known, this.now()));
   }
 
+  /** One that goes off too early does no harm: most deadlines move on before they come, and a timer costs more than a look. */
   private arm(): void {
     const deadlineMs = this.session.deadlineMs;
-    if (deadlineMs === this.timerMs) return;
+    if (deadlineMs !== null && this.timerMs !== null && deadlineMs >= this.timerMs) return;
+    if (deadlineMs === null && this.timerMs === null) return;
     this.timer?.cancel();
     this.timerMs = deadlineMs;
     this.timer =

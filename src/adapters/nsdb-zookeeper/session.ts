@@ -18,10 +18,14 @@ import { describeHosts, type DigestAuth, type TlsFiles, type ZookeeperTarget } f
 export interface SessionUser {
   /** Paths of this store that are to be watched on each connection. */
   watchedPaths(): Iterable<string>;
-  notified(list: readonly Notification[]): void;
+  /** Which paths of the server are wanted of what is about to be notified. */
+  glance(pending: readonly Notification[]): readonly string[];
+  notified(news: Notified): void;
   /** After a gap in what was notified. */
   resync(): void;
 }
+
+export type Notified = Extract<SessionNews, { readonly kind: "notifications" }>;
 
 export interface Answer<R> {
   readonly err: number;
@@ -174,6 +178,7 @@ export class StoreSession {
       sessionTimeoutMs: this.timeoutMs,
       operationTimeoutMs: this.o.operationTimeoutMs ?? this.timeoutMs,
       watchedPaths: () => Array.from(this.user.watchedPaths(), (path) => this.chroot.outer(path)),
+      glance: (pending) => (this.isConnected ? this.user.glance(pending) : []),
       news: (news) => {
         if (this.connection === connection && this.phase !== "stopped") this.hear(news, connection);
       },
@@ -212,7 +217,7 @@ export class StoreSession {
         return;
       case "notifications":
         // Those of a connection that is not ready yet belong to the gap.
-        if (this.isConnected) this.user.notified(news.list);
+        if (this.isConnected) this.user.notified(news);
         return;
       case "waiting":
         this.waiting(news.reason, news.rounds);

@@ -7,6 +7,8 @@ import {
   NsdbTxError,
   type NsdbWatch,
   type NsdbWatcher,
+  prefixList,
+  type Prefixes,
   requirePath,
   requireWellFormed,
 } from "#core/nsdb";
@@ -26,7 +28,7 @@ import {
 import { BulkReads } from "./bulk-read.ts";
 import { refusal, serverError, toMultiOps, toNode } from "./nodes.ts";
 import type { ZookeeperOptions, ZookeeperStatus } from "./options.ts";
-import { StoreSession } from "./session.ts";
+import { type Notified, StoreSession } from "./session.ts";
 import type { ZookeeperTarget } from "./url.ts";
 import { Watches } from "./watches.ts";
 
@@ -45,7 +47,8 @@ export class ZookeeperStore implements NsdbStore {
   constructor(target: ZookeeperTarget, options: ZookeeperOptions) {
     this.session = new StoreSession(target, options, {
       watchedPaths: () => this.watches.paths(),
-      notified: (list) => this.notified(list),
+      glance: (pending) => this.glance(pending),
+      notified: (news) => this.notified(news),
       resync: () => this.watches.resync((listener) => this.session.guard(listener)),
     });
   }
@@ -121,30 +124,36 @@ export class ZookeeperStore implements NsdbStore {
   }
 
   /** @throws NsdbUnavailable, NsdbTxError BAD_PATH. */
-  async watch(prefix: string, listener: NsdbWatcher): Promise<NsdbWatch> {
-    requirePath(prefix, 0);
+  async watch(prefixes: Prefixes, listener: NsdbWatcher): Promise<NsdbWatch> {
+    const list = prefixList(prefixes);
+    for (const [index, prefix] of list.entries()) requirePath(prefix, index);
     this.session.requireConnected();
-    const request = addWatch(this.outer(prefix));
-    if (request.frame.length - 4 > MAX_REQUEST_BYTES) throw new NsdbTxError("TOO_LARGE", 0, prefix);
-    const registration = this.watches.add(prefix, listener);
+    const requests = list.map((prefix) => addWatch(this.outer(prefix)));
+    const long = requests.findIndex(({ frame }) => frame.length - 4 > MAX_REQUEST_BYTES);
+    if (long >= 0) throw new NsdbTxError("TOO_LARGE", long, list[long] ?? "/");
+    const registration = this.watches.add(list, listener);
     const { promise, resolve, reject } = Promise.withResolvers<NsdbWatch>();
-    const close = (): void => {
-      if (this.watches.remove(registration)) this.unwatch(prefix);
-    };
-    // Asked of the server even if it watches the path already: the answer parts the commits before from those after.
-    this.session.submit(request, {
-      breaks: true,
-      answered: (err) => {
-        registration.active = err === ERR.ok;
-        if (err === ERR.ok) return resolve({ close });
-        close();
-        reject(serverError(err, prefix));
-      },
-      failed: (error) => {
-        this.watches.remove(registration);
-        reject(error);
-      },
-    });
+    const close = (): void => this.unwatch(this.watches.remove(registration));
+    // Asked of the server even if it watches the path already: the last answer parts the commits before from those after.
+    let due = requests.length;
+    let refusal: Error | null = null;
+    for (const [index, request] of requests.entries()) {
+      this.session.submit(request, {
+        breaks: index === requests.length - 1,
+        answered: (err) => {
+          if (err !== ERR.ok) refusal ??= serverError(err, list[index] ?? "/");
+          if (--due > 0) return;
+          registration.active = refusal === null;
+          if (refusal === null) return resolve({ close });
+          close();
+          reject(refusal);
+        },
+        failed: (error) => {
+          this.watches.remove(registration);
+          reject(error);
+        },
+      });
+    }
     return promise;
   }
 
@@ -152,23 +161,39 @@ export class ZookeeperStore implements NsdbStore {
     return this.session.chroot.outer(path);
   }
 
-  private unwatch(prefix: string): void {
+  private unwatch(prefixes: readonly string[]): void {
     if (!this.session.isConnected) return;
     // That there was none is as good; a broken connection has none either.
-    this.session.submit(removeWatches(this.outer(prefix)), { answered: () => {}, failed: () => {} });
+    for (const prefix of prefixes)
+      this.session.submit(removeWatches(this.outer(prefix)), { answered: () => {}, failed: () => {} });
   }
 
-  private notified(list: readonly Notification[]): void {
-    const { epoch, chroot } = this.session;
-    const events = list.flatMap(({ type, path }): NsdbEvent[] => {
-      const inner = chroot.inner(path);
+  /** What watchers want to know of the changes, as far as one answer may hold it. */
+  private glance(pending: readonly Notification[]): readonly string[] {
+    const wanted = this.watches.wanted(this.events(pending), (listener) => this.session.guard(listener));
+    return wanted.length === 0 ? wanted : (this.bulk.cut(wanted)[0] ?? []).map((path) => this.outer(path));
+  }
+
+  private events(list: readonly Notification[]): NsdbEvent[] {
+    return list.flatMap(({ type, path }): NsdbEvent[] => {
+      const inner = this.session.chroot.inner(path);
       if (inner === null) return [];
       const kind = type === EVENT.created ? "created" : type === EVENT.deleted ? "deleted" : "changed";
       return [{ kind, path: inner }];
     });
+  }
+
+  private notified(news: Notified): void {
+    const { epoch, chroot } = this.session;
+    const events = this.events(news.list);
+    const nodes = new Map<string, NsdbNode | null>();
+    for (const [outer, found] of news.nodes) {
+      const path = chroot.inner(outer);
+      if (path !== null) nodes.set(path, found === null ? null : toNode(path, found));
+    }
     // An earlier listener may have stopped the store.
     const stillOn = (): boolean => this.session.isConnected && this.session.epoch === epoch;
-    this.watches.tell(events, (listener) => this.session.guard(listener), stillOn);
+    this.watches.tell(events, nodes, (listener) => this.session.guard(listener), stillOn);
   }
 
   private async readBatch(paths: readonly string[]): Promise<(NsdbNode | null)[]> {

@@ -1,7 +1,7 @@
-import type { NsdbEvent, NsdbWatcher } from "#core/nsdb";
+import { covers, type NsdbEvent, type NsdbNode, type NsdbWatcher } from "#core/nsdb";
 
 export interface Registration {
-  readonly prefix: string;
+  readonly prefixes: readonly string[];
   readonly listener: NsdbWatcher;
   /** The server has confirmed it, and it is not closed. */
   active: boolean;
@@ -20,21 +20,23 @@ export class Watches {
     return this.users.keys();
   }
 
-  add(prefix: string, listener: NsdbWatcher): Registration {
-    const registration = { prefix, listener, active: false };
+  add(prefixes: readonly string[], listener: NsdbWatcher): Registration {
+    const registration = { prefixes, listener, active: false };
     this.registrations.add(registration);
-    this.users.set(prefix, (this.users.get(prefix) ?? 0) + 1);
+    for (const prefix of prefixes) this.users.set(prefix, (this.users.get(prefix) ?? 0) + 1);
     return registration;
   }
 
-  /** @returns whether it was the last of its path. Again on the same: false. */
-  remove(registration: Registration): boolean {
-    if (!this.registrations.delete(registration)) return false;
+  /** @returns paths of which it was the last. Again on the same: none. */
+  remove(registration: Registration): string[] {
+    if (!this.registrations.delete(registration)) return [];
     registration.active = false;
-    const left = (this.users.get(registration.prefix) ?? 1) - 1;
-    if (left > 0) this.users.set(registration.prefix, left);
-    else this.users.delete(registration.prefix);
-    return left === 0;
+    return registration.prefixes.filter((prefix) => {
+      const left = (this.users.get(prefix) ?? 1) - 1;
+      if (left > 0) this.users.set(prefix, left);
+      else this.users.delete(prefix);
+      return left === 0;
+    });
   }
 
   clear(): void {
@@ -43,12 +45,30 @@ export class Watches {
     this.users.clear();
   }
 
+  /** Paths that the listeners would read when they hear of these changes. */
+  wanted(events: readonly NsdbEvent[], guard: (listener: () => void) => void): string[] {
+    const paths = new Set<string>();
+    for (const { active, prefixes, listener } of this.registrations) {
+      if (!active || listener.wants === undefined) continue;
+      const seen = events.filter((event) => covers(prefixes, event.path));
+      guard(() => {
+        for (const path of listener.wants?.(seen) ?? []) paths.add(path);
+      });
+    }
+    return [...paths];
+  }
+
   /** Those active now; one that is closed meanwhile, or made, is told nothing. */
-  tell(events: readonly NsdbEvent[], guard: (listener: () => void) => void, stillOn: () => boolean): void {
+  tell(
+    events: readonly NsdbEvent[],
+    nodes: ReadonlyMap<string, NsdbNode | null>,
+    guard: (listener: () => void) => void,
+    stillOn: () => boolean,
+  ): void {
     for (const registration of [...this.registrations].filter((r) => r.active)) {
-      const seen = events.filter((event) => covers(registration.prefix, event.path));
+      const seen = events.filter((event) => covers(registration.prefixes, event.path));
       if (seen.length === 0 || !registration.active || !stillOn()) continue;
-      guard(() => registration.listener.events(seen));
+      guard(() => registration.listener.events(seen, nodes));
     }
   }
 
@@ -57,8 +77,4 @@ export class Watches {
       if (registration.active) guard(() => registration.listener.resync());
     }
   }
-}
-
-function covers(prefix: string, path: string): boolean {
-  return prefix === "/" || path === prefix || (path.startsWith(prefix) && path[prefix.length] === "/");
 }

@@ -13,7 +13,18 @@ import {
 } from "#core/base";
 import type { Datapath, DatapathListener } from "#core/datapath";
 import { type FlowTag, tunnelKeyTag } from "#core/flows";
-import { Nsdb, type NsdbEvent, type NsdbStore, type NsdbWatch, RULE } from "#core/nsdb";
+import {
+  BRIDGE,
+  HOST,
+  Nsdb,
+  type NsdbEvent,
+  type NsdbStore,
+  type NsdbWatch,
+  PORT,
+  ROUTER,
+  RULE,
+  TUNNEL_ZONE,
+} from "#core/nsdb";
 import type { ArmedTrace, PortDevice } from "#core/topology";
 import { type AgentStatus, DETAILS, NO_JOURNAL, type TraceJournal, type TraceSink } from "#core/tracing";
 import { Announcer } from "./announcer.ts";
@@ -70,6 +81,8 @@ export interface LimitUse {
 /** How often things that end without an event are looked after, ms. */
 const SWEEP_MS = 5_000;
 /** Directories of a bridge that say where MACs are. */
+/** What `changed` makes something of. */
+const WATCHED = [BRIDGE, HOST, PORT, ROUTER, TUNNEL_ZONE].map((kind) => kind.directory);
 const BRIDGE_TABLES: ReadonlySet<string> = new Set(["mac_ports", "vlans", "static_macs"]);
 
 /** The per-host daemon: simulates the host's packets over the virtual topology, programs its switch, traces flows. */
@@ -220,7 +233,7 @@ export class Agent implements Lifecycle {
     });
     await this.insist("a watch on the network state database", async () => {
       await this.topology.start();
-      this.watch ??= await store.watch("/", {
+      this.watch ??= await store.watch(WATCHED, {
         events: (events) => this.changed(events),
         resync: () => this.refreshEverything(),
       });

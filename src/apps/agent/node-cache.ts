@@ -6,6 +6,11 @@ interface Reading {
   gap: boolean;
 }
 
+interface Question {
+  readonly paths: Set<string>;
+  readonly answer: Promise<ReadonlyMap<string, NsdbNode | null>>;
+}
+
 /**
  * Nodes and sets of children as they were last read. The store tells of every change below the root, so what was read holds
  * until it is touched: when a rule is added to a chain of a thousand, one list and one rule are asked for, and not the
@@ -17,6 +22,10 @@ export class NodeCache {
   private readonly nodes = new Map<string, unknown>();
   /** By path of the parent. */
   private readonly directories = new Map<string, readonly string[]>();
+  /** As the store told them with a change; nobody has made sense of them yet. */
+  private readonly told = new Map<string, NsdbNode | null>();
+  /** What is asked for in this turn of the event loop. */
+  private question: Question | null = null;
   private readonly readings = new Set<Reading>();
 
   constructor(store: NsdbStore) {
@@ -31,6 +40,7 @@ export class NodeCache {
   /** The node at the path was created, changed or deleted. */
   touched(path: string): void {
     this.nodes.delete(path);
+    this.told.delete(path);
     for (const reading of this.readings) reading.changed.add(path);
   }
 
@@ -41,8 +51,19 @@ export class NodeCache {
     for (const reading of this.readings) reading.changed.add(name);
   }
 
+  /** Nodes as they are when every change is done that was told so far. */
+  took(nodes: ReadonlyMap<string, NsdbNode | null>): void {
+    for (const [path, node] of nodes) this.told.set(path, node);
+  }
+
+  /** What was told and nobody asked for is of no use. */
+  forgetTold(): void {
+    this.told.clear();
+  }
+
   clear(): void {
     this.nodes.clear();
+    this.told.clear();
     this.directories.clear();
     for (const reading of this.readings) reading.gap = true;
   }
@@ -87,24 +108,51 @@ export class NodeCache {
 
   /** A path is always read by the same reader: each belongs to one kind of node. */
   private async values<T>(paths: readonly string[], read: Reader<T>): Promise<(T | Unreadable | null)[]> {
-    const missing = paths.filter((path) => !this.nodes.has(path));
+    const missing = paths.filter((path) => !this.nodes.has(path) && !this.learn(path, read));
     const fresh = missing.length === 0 ? NONE : await this.read(missing, read);
     // Both may have it: what came last is newest.
     return paths.map((path) => (fresh.has(path) ? fresh.get(path) : this.nodes.get(path)) as T | Unreadable | null);
   }
 
+  /** @returns whether the store had told of the node. */
+  private learn(path: string, read: Reader<unknown>): boolean {
+    const node = this.told.get(path);
+    if (node === undefined) return false;
+    this.told.delete(path);
+    this.nodes.set(path, made(read, node, path));
+    return true;
+  }
+
   private read(paths: readonly string[], read: Reader<unknown>): Promise<ReadonlyMap<string, unknown>> {
     return this.reading(async (current) => {
       const found = new Map<string, unknown>();
-      const nodes = await this.store.getMany(paths);
-      paths.forEach((path, i) => {
-        const node = nodes[i] ?? null;
-        const value = node === null ? null : decoded(read, node.data, path);
+      const nodes = await this.ask(paths);
+      for (const path of paths) {
+        const value = made(read, nodes.get(path) ?? null, path);
         found.set(path, value);
         if (current(path)) this.nodes.set(path, value);
-      });
+      }
       return found;
     });
+  }
+
+  /** Everything that is asked for in one turn of the event loop goes to the store as one question. */
+  private ask(paths: readonly string[]): Promise<ReadonlyMap<string, NsdbNode | null>> {
+    this.question ??= this.newQuestion();
+    for (const path of paths) this.question.paths.add(path);
+    return this.question.answer;
+  }
+
+  private newQuestion(): Question {
+    const paths = new Set<string>();
+    const put = async (): Promise<ReadonlyMap<string, NsdbNode | null>> => {
+      // When everybody who can go on has done so.
+      await new Promise<void>((resolve) => process.nextTick(resolve));
+      this.question = null;
+      const nodes = await this.store.getMany([...paths]);
+      return new Map([...paths].map((path, i) => [path, nodes[i] ?? null]));
+    };
+    return { paths, answer: put() };
   }
 
   private async reading<R>(work: (current: (what: string) => boolean) => Promise<R>): Promise<R> {
@@ -126,9 +174,10 @@ class Unreadable {
   }
 }
 
-function decoded(read: Reader<unknown>, data: NsdbNode["data"], path: string): unknown {
+function made(read: Reader<unknown>, node: NsdbNode | null, path: string): unknown {
+  if (node === null) return null;
   try {
-    return decode(read, data, path);
+    return decode(read, node.data, path);
   } catch (error) {
     return new Unreadable(error);
   }

@@ -27,6 +27,10 @@ export class PathUsers<U> {
     return this.users.get(path) ?? NOBODY;
   }
 
+  has(path: string): boolean {
+    return this.users.has(path);
+  }
+
   pathsOf(user: U): ReadonlySet<string> {
     return this.paths.get(user) ?? NOBODY;
   }

@@ -10,33 +10,36 @@ import {
   type Scheduler,
 } from "#core/base";
 import type { FlowTag } from "#core/flows";
-import type { NsdbEvent, NsdbStore, NsdbWatch } from "#core/nsdb";
+import {
+  BRIDGE,
+  CHAIN,
+  IP_ADDR_GROUP,
+  type NsdbEvent,
+  type NsdbNode,
+  type NsdbStore,
+  type NsdbWatch,
+  PORT,
+  ROUTE,
+  ROUTER,
+  RULE,
+} from "#core/nsdb";
 import {
   type ArmedTrace,
   type BridgeDevice,
   type CompiledChain,
-  diffBridge,
-  diffChain,
-  diffGroup,
-  diffPort,
-  diffRouter,
   effectiveEmptiness,
-  firstRulesAppeared,
-  infilterUsersTags,
-  type IsEffectivelyEmpty,
   type PortDevice,
   type RouterDevice,
   type TopologyView,
   type VirtualDevice,
 } from "#core/topology";
 import { ArmedTraces } from "./armed-traces.ts";
+import { type KnownObject, KnownObjects, type ObjectKind } from "./known-objects.ts";
 import { NodeCache } from "./node-cache.ts";
-import { PortKeys } from "./port-keys.ts";
 import { PathUsers } from "./path-users.ts";
+import type { PortKeys } from "./port-keys.ts";
 import { isUnavailable } from "./refresher.ts";
 import { type IsUp, type Loaded, TopologyReader } from "./topology-reader.ts";
-
-export type ObjectKind = "port" | "bridge" | "router" | "chain" | "group";
 
 export interface TopologyListener {
   /** Flows with one of these tags are stale. */
@@ -54,16 +57,22 @@ interface Slot {
   readonly kind: ObjectKind;
   readonly id: string;
   /** `undefined` until read once. */
-  object: PortDevice | BridgeDevice | RouterDevice | CompiledChain | ReadonlySet<number> | null | undefined;
+  object: KnownObject | null | undefined;
 }
 
-type AnyLoaded = Loaded<NonNullable<Slot["object"]>>;
+type AnyLoaded = Loaded<KnownObject>;
 type Read = { readonly slot: Slot; readonly loaded: AnyLoaded };
 
 /** Changes are read at once, but so long after the last reading at the earliest, ms: a burst of them is few readings. */
 const PACE_MS = 50;
 /** After this a reading that the store did not answer is made again, ms. */
 const RETRY_MS = 1_000;
+/** Most nodes that are asked for ahead of a reading. */
+const MOST_WANTED = 64;
+/** Changes of these can matter to packets; not those of trace requests, tenants and what else the API keeps. */
+const TOPOLOGY_PATHS = [BRIDGE, CHAIN, IP_ADDR_GROUP, PORT, ROUTE, ROUTER, RULE].map((kind) => kind.directory);
+/** Where the records are that other nodes list by their ids. */
+const PARTS: ReadonlySet<string> = new Set([PORT.directory, ROUTE.directory, RULE.directory]);
 /** Complaints that are remembered, so that each is made once. */
 const MAX_COMPLAINTS = 1_000;
 
@@ -80,13 +89,8 @@ export class TopologyCache implements TopologyView {
   private readonly nodes: NodeCache;
   private readonly isUp: IsUp;
   private readonly slots = new Map<string, Slot>();
-  private readonly ports = new Map<string, PortDevice | null>();
-  private readonly bridges = new Map<string, BridgeDevice | null>();
-  private readonly routers = new Map<string, RouterDevice | null>();
-  private readonly chains = new Map<string, CompiledChain | null>();
-  private readonly groups = new Map<string, ReadonlySet<number> | null>();
+  private readonly known = new KnownObjects();
   private readonly users = new PathUsers<Slot>();
-  readonly portKeys = new PortKeys();
   private readonly armed = new ArmedTraces();
   /** Slots to read (again), and whether a reading is under way. */
   private dirty = new Set<Slot>();
@@ -123,8 +127,9 @@ export class TopologyCache implements TopologyView {
 
   async start(): Promise<void> {
     if (this.watch !== null) return;
-    const watch = await this.store.watch("/", {
-      events: (events) => this.changed(events),
+    const watch = await this.store.watch(TOPOLOGY_PATHS, {
+      events: (events, nodes) => this.changed(events, nodes),
+      wants: (events) => this.wants(events),
       resync: () => this.refreshAll(),
     });
     if (this.stopped) watch.close();
@@ -139,24 +144,28 @@ export class TopologyCache implements TopologyView {
     this.watch = null;
   }
 
+  get portKeys(): PortKeys {
+    return this.known.portKeys;
+  }
+
   port(id: PortId): PortDevice | null | undefined {
-    return this.ports.get(id);
+    return this.known.ports.get(id);
   }
 
   bridge(id: BridgeId): BridgeDevice | null | undefined {
-    return this.bridges.get(id);
+    return this.known.bridges.get(id);
   }
 
   router(id: RouterId): RouterDevice | null | undefined {
-    return this.routers.get(id);
+    return this.known.routers.get(id);
   }
 
   chain(id: ChainId): CompiledChain | null | undefined {
-    return this.chains.get(id);
+    return this.known.chains.get(id);
   }
 
   ipAddrGroup(id: string): ReadonlySet<number> | null | undefined {
-    return this.groups.get(id);
+    return this.known.groups.get(id);
   }
 
   /** Asks for an object; `loaded` tells when it is there. Asking again while it is being read does nothing. */
@@ -171,8 +180,7 @@ export class TopologyCache implements TopologyView {
 
   /** The limit of this enabling is used up on this host: the rule is not looked at any more. */
   exhaust(deviceId: string, rule: RuleId): void {
-    const device = [this.ports, this.bridges, this.routers].map((m) => m.get(deviceId)).find((d) => d);
-    this.armed.exhaust(rule, device ?? null);
+    this.armed.exhaust(rule, this.known.device(deviceId));
   }
 
   /** Enabled traces of the devices that are known here, the exhausted ones too. */
@@ -192,15 +200,30 @@ export class TopologyCache implements TopologyView {
     }
   }
 
-  private changed(events: readonly NsdbEvent[]): void {
+  /**
+   * What a reading of what these changes are about begins with: the nodes that somebody depends on, and new parts, which the
+   * changed ones are likely to name. Nothing when nobody depends on any.
+   */
+  private wants(events: readonly NsdbEvent[]): string[] {
+    const isOurs = ({ kind, path }: NsdbEvent): boolean =>
+      this.users.has(path) || (kind !== "changed" && this.users.has(`${parentOf(path)}/*`));
+    if (!events.some(isOurs)) return [];
+    const paths = events.flatMap(({ kind, path }) =>
+      this.users.has(path) || (kind === "created" && PARTS.has(parentOf(path))) ? [path] : [],
+    );
+    return [...new Set(paths)].slice(0, MOST_WANTED);
+  }
+
+  private changed(events: readonly NsdbEvent[], nodes: ReadonlyMap<string, NsdbNode | null>): void {
     for (const event of events) {
       this.nodes.touched(event.path);
       this.touch(event.path);
       if (event.kind === "changed") continue;
-      const parent = event.path.slice(0, event.path.lastIndexOf("/"));
+      const parent = parentOf(event.path);
       this.nodes.touchedChildren(parent);
       this.touch(`${parent}/*`);
     }
+    this.nodes.took(nodes);
     if (this.dirty.size === 0) return;
     this.changedAtMs ??= this.clock?.monotonicMs() ?? null;
     if (this.cooling === null) this.read();
@@ -257,6 +280,7 @@ export class TopologyCache implements TopologyView {
       this.readAgainLater(batch);
     } finally {
       this.users.end();
+      if (this.dirty.size === 0) this.nodes.forgetTold();
     }
   }
 
@@ -320,9 +344,9 @@ export class TopologyCache implements TopologyView {
   }
 
   private exchange(results: readonly Read[]): void {
-    const before = new Map(this.chains);
+    const before = new Map(this.known.chains);
     const emptyBefore = effectiveEmptiness((id) => before.get(id));
-    const emptyAfter = effectiveEmptiness((id) => this.chains.get(id));
+    const emptyAfter = effectiveEmptiness((id) => this.known.chains.get(id));
     const old = results.map(({ slot }) => slot.object);
     const newlyArmed: { device: VirtualDevice; traces: readonly ArmedTrace[] }[] = [];
     const gone: RuleId[] = [];
@@ -330,7 +354,7 @@ export class TopologyCache implements TopologyView {
       this.follow(slot, loaded.paths);
       const previous = slot.object;
       slot.object = loaded.object;
-      this.put(slot);
+      this.known.put(slot.kind, slot.id, loaded.object);
       if (slot.kind === "chain" || slot.kind === "group") continue;
       const device = slot.object as VirtualDevice | null;
       const arming = this.armed.arm(slot.id, device, (previous ?? null) as VirtualDevice | null, loaded.traces);
@@ -341,7 +365,7 @@ export class TopologyCache implements TopologyView {
     results.forEach(({ slot }, i) => {
       const previous = old[i];
       if (previous === undefined) return;
-      for (const tag of this.diff(slot, previous, emptyBefore, emptyAfter)) tags.add(tag);
+      for (const tag of this.known.diff(slot.kind, slot.id, previous, emptyBefore, emptyAfter)) tags.add(tag);
     });
     if (tags.size > 0) this.listener.invalidate([...tags]);
     for (const { device, traces } of newlyArmed) this.listener.armed(device, traces);
@@ -351,58 +375,12 @@ export class TopologyCache implements TopologyView {
     });
   }
 
-  private put(slot: Slot): void {
-    const object = slot.object ?? null;
-    switch (slot.kind) {
-      case "port":
-        this.ports.set(slot.id, object as PortDevice | null);
-        this.portKeys.put(slot.id as PortId, object as PortDevice | null);
-        break;
-      case "bridge":
-        this.bridges.set(slot.id, object as BridgeDevice | null);
-        break;
-      case "router":
-        this.routers.set(slot.id, object as RouterDevice | null);
-        break;
-      case "chain":
-        this.chains.set(slot.id, object as CompiledChain | null);
-        break;
-      case "group":
-        this.groups.set(slot.id, object as ReadonlySet<number> | null);
-    }
-  }
-
-  private diff(slot: Slot, old: Slot["object"], before: IsEffectivelyEmpty, after: IsEffectivelyEmpty): FlowTag[] {
-    const now = slot.object ?? null;
-    switch (slot.kind) {
-      case "port":
-        return diffPort((old ?? null) as PortDevice | null, now as PortDevice | null, before, after);
-      case "bridge":
-        return diffBridge((old ?? null) as BridgeDevice | null, now as BridgeDevice | null, before, after);
-      case "router":
-        return diffRouter((old ?? null) as RouterDevice | null, now as RouterDevice | null, before, after);
-      case "group":
-        return diffGroup(slot.id, old as ReadonlySet<number> | null, now as ReadonlySet<number> | null);
-      case "chain": {
-        const was = (old ?? null) as CompiledChain | null;
-        const is = now as CompiledChain | null;
-        const tags = diffChain(was, is);
-        if (firstRulesAppeared(was, is)) tags.push(...infilterUsersTags(slot.id as ChainId, this.devices()));
-        return tags;
-      }
-    }
-  }
-
-  private *devices(): Iterable<VirtualDevice> {
-    for (const map of [this.ports, this.bridges, this.routers] as const) {
-      for (const device of map.values()) if (device !== null) yield device;
-    }
-  }
-
   private follow(slot: Slot, paths: ReadonlySet<string>): void {
     if (this.users.follow(slot, paths)) this.dirty.add(slot);
   }
 }
+
+const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));
 
 function read(reader: TopologyReader, slot: Slot): Promise<AnyLoaded> {
   switch (slot.kind) {

@@ -11,6 +11,7 @@ import {
   NsdbUnavailable,
   type NsdbWatch,
   type NsdbWatcher,
+  type Prefixes,
 } from "./store.ts";
 
 /** How often a store that cannot be trusted is looked at again, ms. */
@@ -145,17 +146,18 @@ class IdentityGuard implements GuardedStore {
     }
   }
 
-  async watch(prefix: string, listener: NsdbWatcher): Promise<NsdbWatch> {
+  async watch(prefixes: Prefixes, listener: NsdbWatcher): Promise<NsdbWatch> {
     const guarded: NsdbWatcher = {
-      events: (events) => {
-        if (this.phase === "trusted") listener.events(events);
+      events: (events, nodes) => {
+        if (this.phase === "trusted") listener.events(events, nodes);
       },
+      wants: (events) => (this.phase === "trusted" ? (listener.wants?.(events) ?? []) : []),
       resync: () => {
         if (this.phase === "trusted") listener.resync();
       },
     };
     const begin = async (): Promise<NsdbWatch> => {
-      const watch = await this.inner.watch(prefix, guarded);
+      const watch = await this.inner.watch(prefixes, guarded);
       // Before it is handed over: from then on its user counts on hearing of each gap.
       this.watches.add(guarded);
       return {

@@ -1,5 +1,5 @@
 import { type Clock, HistogramsBy, metricSource, type MetricSource, type MetricTable } from "#core/base";
-import type { NsdbNode, NsdbOp, NsdbSessionState, NsdbStore, NsdbWatch, NsdbWatcher } from "./store.ts";
+import type { NsdbNode, NsdbOp, NsdbSessionState, NsdbStore, NsdbWatch, NsdbWatcher, Prefixes } from "./store.ts";
 
 export const STORE_METRICS = {
   midotrace_store_seconds: {
@@ -65,8 +65,8 @@ export class MeasuredStore implements NsdbStore {
     return this.timed("commit", () => this.inner.commit(ops));
   }
 
-  watch(prefix: string, listener: NsdbWatcher): Promise<NsdbWatch> {
-    return this.timed("watch", () => this.inner.watch(prefix, listener));
+  watch(prefixes: Prefixes, listener: NsdbWatcher): Promise<NsdbWatch> {
+    return this.timed("watch", () => this.inner.watch(prefixes, listener));
   }
 
   onSession(listener: (state: NsdbSessionState) => void): void {

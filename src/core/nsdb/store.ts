@@ -18,15 +18,29 @@ export interface NsdbStore extends Lifecycle {
    */
   commit(ops: readonly NsdbOp[]): Promise<void>;
   /**
-   * Every change at `prefix` and below, in commit order; the events of one commit arrive in one call, which may bring those
+   * Every change at one of the prefixes and below, in commit order, once each; the events of one commit arrive in one call, which may bring those
    * of several commits (ZooKeeper does not say where one ends; protocols/zookeeper/exchange.ts has what can be known). The
    * listener is called only for commits after the returned promise resolved. After a gap (a reconnection) it gets
    * `resync`: the watcher must read again, no event of the gap is replayed.
    */
-  watch(prefix: string, listener: NsdbWatcher): Promise<NsdbWatch>;
+  watch(prefixes: Prefixes, listener: NsdbWatcher): Promise<NsdbWatch>;
   /** Changes each time the session is lost and begun anew: all ephemeral nodes of the old one are gone. 0 = not connected yet. */
   readonly sessionEpoch: number;
   onSession(listener: (state: NsdbSessionState) => void): void;
+}
+
+/** A path, or several. */
+export type Prefixes = string | readonly string[];
+
+export const prefixList = (prefixes: Prefixes): readonly string[] =>
+  typeof prefixes === "string" ? [prefixes] : prefixes;
+
+/** Whether the path is one of the prefixes or below it. */
+export function covers(prefixes: readonly string[], path: string): boolean {
+  for (const prefix of prefixes) {
+    if (prefix === "/" || path === prefix || (path.startsWith(prefix) && path[prefix.length] === "/")) return true;
+  }
+  return false;
 }
 
 export type NsdbSessionState = "connected" | "disconnected" | "lost";
@@ -90,7 +104,17 @@ export type NsdbEvent =
   | { readonly kind: "deleted"; readonly path: string };
 
 export interface NsdbWatcher {
-  events(events: readonly NsdbEvent[]): void;
+  /**
+   * @param nodes what the store has read already of what the watcher `wants`, as it is when all of `events` is done; null:
+   *   no such node. What it has not read is not in it.
+   */
+  events(events: readonly NsdbEvent[], nodes: ReadonlyMap<string, NsdbNode | null>): void;
+  /**
+   * Paths that the watcher is going to read when it hears of these changes. The store may ask at any time, with a part of
+   * the changes or none of them, and may read some of the paths in the same round trip in which it makes sure that a commit
+   * is whole. Must not throw.
+   */
+  wants?(events: readonly NsdbEvent[]): readonly string[];
   resync(): void;
 }
 

@@ -1,4 +1,5 @@
 import type { Notification } from "./messages.ts";
+import type { DataAndStat } from "./requests.ts";
 import type { ServerAddress } from "./servers.ts";
 
 /** What the session wants of its transport: to be done at once, in order. */
@@ -19,8 +20,15 @@ export type SessionNews =
   | { readonly kind: "disconnected"; readonly reason: string }
   /** The session before is over, its ephemeral nodes are gone or will be; a new one is sought. */
   | { readonly kind: "lost"; readonly reason: string }
-  /** Whole transactions, in order, never a part of one. */
-  | { readonly kind: "notifications"; readonly list: readonly Notification[] }
+  /**
+   * Whole transactions, in order, never a part of one. `nodes`: what was read of the paths that `glance` named, as it is
+   * when all of the list is done; null: no such node. Paths that could not be read are not in it.
+   */
+  | {
+      readonly kind: "notifications";
+      readonly list: readonly Notification[];
+      readonly nodes: ReadonlyMap<string, DataAndStat | null>;
+    }
   /** Somebody's answer, or its failure. */
   | { readonly kind: "deliver"; readonly run: () => void; readonly breaks: boolean }
   /** No server will do; the next round comes after a pause. */

@@ -4,8 +4,9 @@
  * Only whole transactions are told. The server sends one notification for each change and does not say where a transaction
  * ends (in 3.8 they have no zxid). But it executes one thing at a time (FinalRequestProcessor behind CommitProcessor, which
  * waits for reads under way before a write and for the write before reads), so whatever it answers, it answers between two
- * transactions: any answer to a request or ping marks an end. When none is due, a ping is sent to get one; that costs one
- * round trip, and what came meanwhile is told with it. Answers to credentials are no such mark, as they skip the line.
+ * transactions: any answer to a request or ping marks an end. When none is due, one is asked for; that costs a round trip,
+ * and what came meanwhile is told with it. Whoever listens can have it spent on a read of what the notifications are about
+ * (`Glance`), else it is a ping. Answers to credentials are no such mark, as they skip the line.
  */
 import { Calls, type Call } from "./calls.ts";
 import { ERR, errName, EVENT, XID } from "./codes.ts";
@@ -19,27 +20,37 @@ import {
   readNotification,
   readReplyHeader,
 } from "./messages.ts";
-import type { ZkRequest } from "./requests.ts";
+import { multiRead } from "./multi.ts";
+import type { DataAndStat, ZkRequest } from "./requests.ts";
 
 /** What a frame was, where the session must know; a text: it makes no sense. */
 export type Heard = { readonly kind: "news" | "prepared" | "closed" } | string;
 
+/** Which paths are wanted, of what was notified so far; none: a ping does. */
+export type Glance = (pending: readonly Notification[]) => readonly string[];
+
 const NEWS: Heard = { kind: "news" };
 const CLOSE_REQUEST: ZkRequest<null> = { name: "closeSession", frame: new Uint8Array(0), read: () => null };
+const NO_NODES: ReadonlyMap<string, DataAndStat | null> = new Map();
 const NOBODY: Call<null> = { answered: () => {}, failed: () => {} };
 
 export class Exchange {
   private readonly out: (effect: Effect) => void;
+  private readonly glance: Glance;
   private readonly calls = new Calls();
   private notifications: Notification[] = [];
+  private glanceXid: number | null = null;
+  /** What the glance has found, to be told with the notifications before it. */
+  private nodes = NO_NODES;
   private pingsDue = 0;
   /** Answers due to credentials and restored watches. */
   private setupsDue = 0;
   private closeXid: number | null = null;
   private zxid = 0n;
 
-  constructor(out: (effect: Effect) => void) {
+  constructor(out: (effect: Effect) => void, glance: Glance = () => []) {
     this.out = out;
+    this.glance = glance;
   }
 
   /** The last transaction seen. From answers only: notifications may run ahead of the reads that they are about. */
@@ -78,8 +89,16 @@ export class Exchange {
   }
 
   /** Sees to it that an answer is due when there are notifications that none has marked as whole yet. */
-  seekBoundary(): void {
-    if (this.notifications.length > 0 && this.calls.size + this.pingsDue === 0) this.ping();
+  seekBoundary(deadlineMs: number): void {
+    if (this.notifications.length === 0 || this.calls.size + this.pingsDue > 0) return;
+    const paths = this.glance(this.notifications);
+    if (paths.length === 0) return this.ping();
+    const request = multiRead(paths);
+    const answered = (_err: number, found: readonly (DataAndStat | number)[] | null): void => {
+      if (found !== null) this.nodes = byPath(paths, found);
+    };
+    this.glanceXid = this.calls.add(request, { answered, failed: () => {} }, deadlineMs);
+    this.send(numbered(request.frame, this.glanceXid));
   }
 
   frame(bytes: Uint8Array): Heard {
@@ -110,6 +129,8 @@ export class Exchange {
   /** The connection is over. */
   drop(reason: string): void {
     this.notifications = [];
+    this.nodes = NO_NODES;
+    this.glanceXid = null;
     this.pingsDue = 0;
     this.setupsDue = 0;
     this.closeXid = null;
@@ -123,6 +144,12 @@ export class Exchange {
   private answered(xid: number, err: number, r: JuteReader): Heard {
     const delivery = this.calls.reply(xid, err, r);
     if (typeof delivery === "string") return delivery;
+    if (xid === this.glanceXid) {
+      this.glanceXid = null;
+      delivery.run();
+      this.boundary();
+      return NEWS;
+    }
     this.boundary();
     this.out({ kind: "deliver", ...delivery });
     return xid === this.closeXid ? { kind: "closed" } : NEWS;
@@ -143,9 +170,11 @@ export class Exchange {
   }
 
   private boundary(): void {
-    if (this.notifications.length === 0) return;
-    this.out({ kind: "notifications", list: this.notifications });
+    const { notifications: list, nodes } = this;
+    if (list.length === 0) return;
     this.notifications = [];
+    this.nodes = NO_NODES;
+    this.out({ kind: "notifications", list, nodes });
   }
 
   private prepared(xid: number, err: number): Heard {
@@ -155,4 +184,14 @@ export class Exchange {
     this.setupsDue--;
     return this.setupsDue === 0 ? { kind: "prepared" } : NEWS;
   }
+}
+
+function byPath(paths: readonly string[], found: readonly (DataAndStat | number)[]): Map<string, DataAndStat | null> {
+  const nodes = new Map<string, DataAndStat | null>();
+  for (const [i, path] of paths.entries()) {
+    const one = found[i];
+    if (typeof one === "object") nodes.set(path, one);
+    else if (one === ERR.noNode) nodes.set(path, null);
+  }
+  return nodes;
 }

@@ -18,7 +18,7 @@
 import type { Call } from "./calls.ts";
 import { MAX_REQUEST_BYTES } from "./codes.ts";
 import type { Effect } from "./effects.ts";
-import { Exchange } from "./exchange.ts";
+import { Exchange, type Glance } from "./exchange.ts";
 import { FrameSplitter } from "./frames.ts";
 import { Liveness } from "./liveness.ts";
 import {
@@ -43,6 +43,8 @@ export interface ZkSessionOptions {
   readonly credentials: readonly Credentials[];
   /** Paths of recursive watches to be set again on a new connection; asked then. */
   readonly watchedPaths: () => Iterable<string>;
+  /** Default: nothing is wanted. */
+  readonly glance?: Glance;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
@@ -89,7 +91,7 @@ export class ZkSession {
     this.timeoutMs = o.timeoutMs;
     this.grantedMs = o.timeoutMs;
     this.servers = new ServerOrder(o.random);
-    this.exchange = new Exchange((effect) => this.tell(effect));
+    this.exchange = new Exchange((effect) => this.tell(effect), o.glance);
     this.frames = this.newFrames();
   }
 
@@ -149,7 +151,7 @@ export class ZkSession {
       const wrong = next.kind === "malformed" ? next.reason : this.frame(next.bytes, nowMs);
       if (wrong !== null) this.fail(`${this.where} made no sense: ${wrong}`, nowMs, true);
     }
-    if (this.phase === "ready") this.exchange.seekBoundary();
+    if (this.phase === "ready") this.exchange.seekBoundary(this.limitOf(nowMs));
     return this.flush();
   }
 
@@ -168,11 +170,10 @@ export class ZkSession {
 
   /** One of `call`'s methods is called by a `deliver` of this or a later call of the machine. */
   submit<R>(request: ZkRequest<R>, call: Call<R>, nowMs: number): readonly Effect[] {
-    const limitMs = nowMs + (this.o.operationTimeoutMs ?? Number.POSITIVE_INFINITY);
     if (this.phase !== "ready") this.refuse(call, "there is no connection");
     // The server would break the connection, with everything that is under way on it.
     else if (request.frame.length - 4 > MAX_REQUEST_BYTES) this.refuse(call, `${request.name} is too long a request`);
-    else this.exchange.submit(request, call, limitMs);
+    else this.exchange.submit(request, call, this.limitOf(nowMs));
     return this.flush();
   }
 
@@ -203,6 +204,11 @@ export class ZkSession {
 
   private tell(effect: Effect): void {
     this.out.push(effect);
+  }
+
+  /** Until when a request of this moment has to be answered. */
+  private limitOf(nowMs: number): number {
+    return nowMs + (this.o.operationTimeoutMs ?? Number.POSITIVE_INFINITY);
   }
 
   private refuse(call: Call<never>, reason: string): void {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { EmbeddedNsdb, type EmbeddedSession } from "#adapters/nsdb-embedded";
 import { type ChainId, SeededRandom, type TenantId } from "#core/base";
-import { Nsdb, type NsdbNode, type NsdbStore, RULE } from "#core/nsdb";
+import { Nsdb, type NsdbNode, type NsdbStore, NsdbUnavailable, RULE } from "#core/nsdb";
 import { NodeCache } from "../../../src/apps/agent/node-cache.ts";
 import { VirtualTime } from "../../support/virtual-time.ts";
 
@@ -68,6 +68,74 @@ test("a rule is asked for once, and again when it changed or after a gap; what i
   cache.clear();
   assert.deepEqual(await protos(), [1, 17]);
   assert.equal(asked.paths.length, 7);
+});
+
+test("what several ask for in one turn is one question, and each path is in it once", async () => {
+  const questions: (readonly string[])[] = [];
+  const store = {
+    getMany: (paths: readonly string[]) => {
+      questions.push(paths);
+      return session.getMany(paths);
+    },
+  } as unknown as NsdbStore;
+  const cache = new NodeCache(store);
+  const [a, b, c] = [await made(1), await made(6), await made(17)];
+  const one = async (): Promise<unknown> => cache.records(RULE, [a.id, b.id]);
+  const two = async (): Promise<unknown> => {
+    await Promise.resolve();
+    return cache.records(RULE, [b.id, c.id]);
+  };
+  await Promise.all([one(), two()]);
+  assert.deepEqual(questions, [[a, b, c].map(pathOf)]);
+  await cache.records(RULE, [a.id, b.id, c.id]);
+  assert.equal(questions.length, 1);
+});
+
+test("a question that the store does not answer fails for all who asked, and the next is another", async () => {
+  let down = true;
+  const store = {
+    getMany: async (paths: readonly string[]) => {
+      if (down) throw new NsdbUnavailable("away");
+      return session.getMany(paths);
+    },
+  } as unknown as NsdbStore;
+  const cache = new NodeCache(store);
+  const rule = await made(1);
+  const outcomes = await Promise.allSettled([cache.records(RULE, [rule.id]), cache.records(RULE, [rule.id])]);
+  assert.deepEqual(
+    outcomes.map((o) => o.status),
+    ["rejected", "rejected"],
+  );
+  down = false;
+  assert.equal((await cache.records(RULE, [rule.id])).length, 1);
+});
+
+test("a node that was told with a change is not asked for, until it changes again or is forgotten", async () => {
+  const asked = new Asked();
+  const cache = new NodeCache(asked.store);
+  const rule = await made(1);
+  const path = pathOf(rule);
+  const proto = async (): Promise<number | undefined> => (await cache.records(RULE, [rule.id]))[0]?.condition.nwProto;
+  const told = await session.getMany([path]);
+  cache.took(new Map([[path, told[0] ?? null]]));
+  assert.equal(await proto(), 1);
+  assert.equal(await proto(), 1);
+  assert.deepEqual(asked.paths, []);
+
+  await nsdb.rules.delete(rule.id);
+  cache.touched(path);
+  cache.took(new Map([[path, null]]));
+  assert.equal(await proto(), undefined);
+  assert.deepEqual(asked.paths, []);
+
+  for (const forget of [() => cache.touched(path), () => cache.forgetTold(), () => cache.clear()]) {
+    cache.touched(path);
+    cache.took(new Map([[path, told[0] ?? null]]));
+    const before: number = asked.paths.length;
+    forget();
+    assert.equal(await proto(), undefined, "what the store says now");
+    assert.equal(asked.paths.length, before + 1);
+  }
 });
 
 test("the children of a node are asked for once, and again when one comes or goes", async () => {

@@ -89,6 +89,30 @@ test("a change behind the answer to the first reading of a device is not missed"
   assert.equal(cache.port(port.id)?.adminUp, false);
 });
 
+test("a trace that is enabled on a device with a filter is armed without asking the store, one elsewhere asks nothing", async () => {
+  const chain = await nsdb.chains.create({ name: "c", tenantId: T });
+  const bridge = await nsdb.bridges.create({ name: "b", tenantId: T, inboundFilterId: chain.id });
+  const elsewhere = await nsdb.bridges.create({ name: "elsewhere", tenantId: T });
+  cache.load("bridge", bridge.id);
+  await time.advance(1_000);
+  const asked: string[] = [];
+  answered = async (paths) => void asked.push(...paths);
+  const trace = (deviceId: string) =>
+    nsdb.traces.create({
+      name: "t",
+      deviceType: "BRIDGE",
+      deviceId,
+      condition: { nwProto: 6 },
+      limit: 1n,
+      enabled: true,
+    });
+  await trace(elsewhere.id);
+  await trace(bridge.id);
+  await time.advance(1_000);
+  assert.equal(cache.armedCount, 1);
+  assert.deepEqual(asked, []);
+});
+
 test("a chain that a device has just got is not missed changing while the device is read", async () => {
   const bridge = await nsdb.bridges.create({ name: "b", tenantId: T });
   cache.load("bridge", bridge.id);

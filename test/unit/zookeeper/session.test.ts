@@ -416,6 +416,61 @@ describe("notifications", () => {
       [OP.ping],
     );
   });
+  it("have what is wanted read instead of the ping, and are told with it", () => {
+    const wanted = ["/a", "/gone", "/closed"];
+    const bench = ready(new Bench({ glance: (pending) => (pending[0]?.path === "/a" ? wanted : []) }));
+    bench.say(notice(EVENT.created, "/a"));
+    const [read, ...more] = bench.sent();
+    assert.deepEqual([read?.op, more], [OP.multiRead, []]);
+    // What comes before the answer is told with it; whatever is asked meanwhile is answered behind.
+    const outcome = ask(bench, "/x");
+    const [request] = bench.sent();
+    bench.say(notice(EVENT.changed, "/a"));
+    assert.deepEqual(bench.kinds(), []);
+    bench.say(
+      reply(read?.xid ?? 0, 2n, 0, (w) => {
+        w.int(OP.getData).bool(false).int(0).buffer(Uint8Array.of(104, 105));
+        stat(w);
+        for (const err of [ERR.noNode, ERR.noAuth]) w.int(OP.error).bool(false).int(err).int(err);
+        w.int(-1).bool(true).int(-1);
+      }),
+      reply(request?.xid ?? 0, 2n, ERR.noNode),
+    );
+    assert.deepEqual(bench.kinds(), ["notifications", "deliver"]);
+    const [news] = bench.news;
+    assert.ok(news?.kind === "notifications");
+    assert.deepEqual(
+      news.list.map(({ type }) => type),
+      [EVENT.created, EVENT.changed],
+    );
+    assert.deepEqual([...news.nodes.keys()], ["/a", "/gone"]);
+    assert.equal(Buffer.from(news.nodes.get("/a")?.data ?? []).toString(), "hi");
+    assert.equal(news.nodes.get("/gone"), null);
+    assert.equal(outcome.said.length, 1);
+    bench.news.length = 0;
+    bench.say(notice(EVENT.changed, "/b"));
+    assert.deepEqual(
+      bench.sent().map(({ op }) => op),
+      [OP.ping],
+    );
+    bench.say(reply(XID.ping, 3n));
+    const [later] = bench.news;
+    assert.ok(later?.kind === "notifications" && later.nodes.size === 0, "what was read is told once");
+  });
+  it("are told without it when the read is refused, and not at all when the connection breaks under it", () => {
+    const bench = ready(new Bench({ glance: () => ["/a"] }));
+    bench.say(notice(EVENT.created, "/a"));
+    bench.say(reply(bench.sent()[0]?.xid ?? 0, 2n, ERR.noAuth));
+    assert.deepEqual(notified(bench.news), [["/a"]]);
+    bench.news.length = 0;
+    bench.say(notice(EVENT.changed, "/a"));
+    assert.deepEqual(
+      bench.sent().map(({ op }) => op),
+      [OP.multiRead],
+    );
+    bench.close();
+    assert.deepEqual(notified(bench.news), []);
+  });
   it("of a connection that broke are not told", () => {
     const bench = ready();
     bench.say(notice(EVENT.created, "/a"));
