@@ -80,9 +80,9 @@ export interface LimitUse {
 
 /** How often things that end without an event are looked after, ms. */
 const SWEEP_MS = 5_000;
-/** Directories of a bridge that say where MACs are. */
 /** What `changed` makes something of. */
 const WATCHED = [BRIDGE, HOST, PORT, ROUTER, TUNNEL_ZONE].map((kind) => kind.directory);
+/** Directories of a bridge that say where MACs are. */
 const BRIDGE_TABLES: ReadonlySet<string> = new Set(["mac_ports", "vlans", "static_macs"]);
 
 /** The per-host daemon: simulates the host's packets over the virtual topology, programs its switch, traces flows. */
