@@ -1,5 +1,5 @@
 import { EmbeddedNsdb } from "#adapters/nsdb-embedded";
-import { neverPretenure, systemClock, systemScheduler } from "#adapters/platform";
+import { keepPausesShort, neverPretenure, systemClock, systemScheduler } from "#adapters/platform";
 import { Agent, type AgentOptions } from "#apps/agent";
 import { type HostId, SeededRandom } from "#core/base";
 import type { Datapath, DatapathListener, FlowEntry } from "#core/datapath";
@@ -160,6 +160,7 @@ export async function agentScene(
 ): Promise<AgentScene> {
   // As the program does.
   neverPretenure();
+  keepPausesShort();
   const random = new SeededRandom(1);
   const server = new EmbeddedNsdb("memory:");
   await server.start();

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { neverPretenure } from "#adapters/platform";
+import { keepPausesShort, neverPretenure } from "#adapters/platform";
 import type { Io } from "#apps/cli/options";
 import { commandIndex } from "./commands.ts";
 import { run } from "./run.ts";
@@ -28,6 +28,8 @@ function wantsColours(env: NodeJS.ProcessEnv): boolean {
 }
 
 neverPretenure();
+// Before anything has made its space large.
+if (process.argv[2] === "agent") keepPausesShort();
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
