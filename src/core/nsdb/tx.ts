@@ -1,5 +1,6 @@
 import { MidotraceError } from "#core/base";
 import { type NsdbNode, type NsdbOp, type NsdbStore, NsdbTxError, NsdbUnavailable } from "./store.ts";
+import { Turns } from "./turns.ts";
 
 interface Entry {
   /** What the store has; null: nothing. */
@@ -236,7 +237,8 @@ export interface TransactOptions {
 
 /**
  * Runs `fn` on a fresh transaction and commits; runs it again when the store moved on in between, or when `fn` failed on
- * something it read that is no longer so. Whatever `fn` throws otherwise passes through.
+ * something it read that is no longer so. Those of this process who meet at one node take turns from there on (`Turns`).
+ * Whatever `fn` throws otherwise passes through.
  * @throws MidotraceError CONFLICT when the attempts are used up; STORE_UNAVAILABLE (a commit's outcome is then unknown);
  *   TOO_LARGE when the store refuses the size; INTERNAL for a path that the store does not take.
  */
@@ -245,9 +247,39 @@ export async function transact<T>(
   fn: (tx: Tx) => Promise<T>,
   options: TransactOptions = {},
 ): Promise<T> {
+  let queued = false;
+  let end = (): void => {};
+  /** Once only: who waited for a second turn while having a first could wait for ever. */
+  const queue = async (path: string): Promise<void> => {
+    if (queued) return;
+    queued = true;
+    end = await turnsOf(store).take(path);
+  };
+  try {
+    return await attempt(store, fn, options, queue);
+  } finally {
+    end();
+  }
+}
+
+/** Of all who use one store in this process. */
+const TURNS = new WeakMap<NsdbStore, Turns>();
+
+function turnsOf(store: NsdbStore): Turns {
+  let turns = TURNS.get(store);
+  if (turns === undefined) TURNS.set(store, (turns = new Turns()));
+  return turns;
+}
+
+async function attempt<T>(
+  store: NsdbStore,
+  fn: (tx: Tx) => Promise<T>,
+  options: TransactOptions,
+  queue: (path: string) => Promise<void>,
+): Promise<T> {
   const attempts = options.attempts ?? DEFAULT_ATTEMPTS;
   let last: unknown = null;
-  for (let attempt = 1; attempt <= attempts; attempt++) {
+  for (let n = 1; n <= attempts; n++) {
     const tx = new Tx(store);
     let result: T;
     try {
@@ -269,6 +301,7 @@ export async function transact<T>(
       if (!(error instanceof NsdbTxError)) throw error;
       refuseUnlessRace(error);
       last = error;
+      await queue(error.path);
     }
   }
   throw new MidotraceError(

@@ -21,6 +21,48 @@ import { EXAMPLE } from "./documents.ts";
 import { bridge, NO_ID, refused, rigFor, router, trace } from "./rig.ts";
 
 describe("transactions", () => {
+  it("that meet at one node take turns: all come through, and few attempts are in vain", async (t) => {
+    const { store } = await rigFor(t);
+    await store.commit([
+      { op: "create", path: "/n", data: "0" },
+      { op: "create", path: "/m", data: "0" },
+    ]);
+    const MANY = 100;
+    let attempts = 0;
+    const count =
+      (path: string) =>
+      async (tx: Tx): Promise<void> => {
+        attempts++;
+        tx.set(path, `${Number(await tx.get(path)) + 1}`);
+      };
+    // Half of them change both nodes, in either order: nobody waits for whoever waits for them.
+    const work = Array.from({ length: MANY }, (_, i) =>
+      transact(store, async (tx) => {
+        await count(i % 4 === 0 ? "/m" : "/n")(tx);
+        if (i % 2 === 0) await count(i % 4 === 0 ? "/n" : "/m")(tx);
+      }),
+    );
+    await Promise.all(work);
+    const [n, m] = await store.getMany(["/n", "/m"]);
+    assert.deepEqual([n?.data, m?.data], [`${MANY}`, `${MANY / 2}`]);
+    assert.ok(attempts < MANY * 6, `${attempts} attempts`);
+  });
+  it("of which one fails in its turn leave the turn to the next", async (t) => {
+    const { store } = await rigFor(t);
+    await store.commit([{ op: "create", path: "/n", data: "0" }]);
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 20 }, (_, i) =>
+        transact(store, async (tx) => {
+          const value = Number(await tx.get("/n"));
+          if (i % 3 === 0 && value > 0) throw new MidotraceError("VALIDATION", "no");
+          tx.set("/n", `${value + 1}`);
+        }),
+      ),
+    );
+    const done = outcomes.filter((o) => o.status === "fulfilled").length;
+    assert.equal((await store.get("/n"))?.data, `${done}`);
+    assert.ok(done >= 13 && done < 20, `${done}`);
+  });
   it("see their own writes", async (t) => {
     const { store, otherStore } = await rigFor(t);
     await store.commit([
