@@ -89,13 +89,15 @@ export function nsdbWatchContract(factory: NsdbFactory): void {
         const told = { events: 0, given: 0, missing: 0 };
         const problems: string[] = [];
         const counts = new Map<string, number>();
-        await b.commit([create("/n", "0"), create("/n/m", "0"), create("/n/other", "0")]);
+        // Another watcher of the session wants what this one does not hear of.
+        await a.watch("/q", { wants: () => ["/q"], events: () => undefined, resync: () => undefined });
+        await b.commit([create("/q"), create("/n", "0"), create("/n/m", "0"), create("/n/other", "0")]);
         await a.watch(["/n"], {
           wants: (events) => events.map(({ path }) => path).filter((path) => path !== "/n/other"),
           events: (events, nodes) => {
             for (const { path } of events) counts.set(path, (counts.get(path) ?? 0) + 1);
             told.events += events.length;
-            if (nodes.has("/n/other")) problems.push("given what was not wanted");
+            if (nodes.has("/n/other") || nodes.has("/q")) problems.push("given what was not wanted");
             for (const [path, node] of nodes) {
               told.given++;
               // Each change of a path counts it up: it is at least as new as what was told of it.
@@ -106,7 +108,7 @@ export function nsdbWatchContract(factory: NsdbFactory): void {
           resync: () => void problems.push("a gap"),
         });
         for (let n = 1; n <= CHANGES; n++) {
-          const work = b.commit([set("/n", `${n}`), set("/n/other", `${n}`), set("/n/m", `${n}`)]);
+          const work = b.commit([set("/n", `${n}`), set("/n/other", `${n}`), set("/n/m", `${n}`), set("/q", `${n}`)]);
           // Now and then several are under way.
           if (n % 3 === 0) await work;
         }

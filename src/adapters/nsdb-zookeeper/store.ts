@@ -137,6 +137,7 @@ export class ZookeeperStore implements NsdbStore {
     // Asked of the server even if it watches the path already: the last answer parts the commits before from those after.
     let due = requests.length;
     let refusal: Error | null = null;
+    if (due === 0) resolve({ close });
     for (const [index, request] of requests.entries()) {
       this.session.submit(request, {
         breaks: index === requests.length - 1,

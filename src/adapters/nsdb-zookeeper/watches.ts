@@ -68,7 +68,9 @@ export class Watches {
     for (const registration of [...this.registrations].filter((r) => r.active)) {
       const seen = events.filter((event) => covers(registration.prefixes, event.path));
       if (seen.length === 0 || !registration.active || !stillOn()) continue;
-      guard(() => registration.listener.events(seen, nodes));
+      // Whoever is not told of a path's next change is not to know it now.
+      const known = [...nodes].filter(([path]) => covers(registration.prefixes, path));
+      guard(() => registration.listener.events(seen, new Map(known)));
     }
   }
 

@@ -139,12 +139,15 @@ function recover(bench: Bench): void {
 }
 
 function conversation(): { readonly reset: boolean; readonly reasons: readonly string[] } {
-  const bench = new Bench({ watchedPaths: () => ["/", "/n"], operationTimeoutMs: 20_000 });
+  const glance = (): string[] => (below(2) === 0 ? [] : ["/a", "/b", "/c"]);
+  const bench = new Bench({ watchedPaths: () => ["/", "/n"], operationTimeoutMs: 20_000, glance });
   bench.start();
   recover(bench);
   bench.news.length = 0;
   const dropsBefore = bench.drops;
   const calls: Once[] = [];
+  // Nothing is asked yet: the machine has to, for an end of the transaction.
+  if (below(3) === 0) bench.say(notice(EVENT.changed, "/n"));
   for (let i = 1 + below(8); i > 0; i--) {
     const call = new Once();
     calls.push(call);
