@@ -49,6 +49,12 @@ export class Contestant {
     return Contestant.listening(scope, name, command);
   }
 
+  /** What no controller in one thread of Node is faster than. */
+  static echo(scope: Scope, name: string): Promise<Contestant> {
+    const command = (port: number): [string, ...string[]] => [process.execPath, at("./peers/echo.ts"), String(port)];
+    return Contestant.listening(scope, name, command);
+  }
+
   /** A controller that waits for switches, as those for OpenFlow do. */
   private static async listening(
     scope: Scope,

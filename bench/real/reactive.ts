@@ -10,6 +10,7 @@ const WINDOWS = [1, AIM.window];
 const AGENT = "our agent, 60 rules";
 const C = "ovs-testcontroller (C)";
 const OS_KEN = "os-ken, learning switch";
+const ECHO = "Node, the least it can do";
 
 /** Controllers alone: a switch over TCP that has only ever new flows to ask for. */
 export async function reactive(scope: Scope, quick: boolean): Promise<Aim[]> {
@@ -18,6 +19,7 @@ export async function reactive(scope: Scope, quick: boolean): Promise<Aim[]> {
     await Contestant.agent(scope, AGENT),
     await Contestant.testController(scope, C),
     await Contestant.osKen(scope, OS_KEN),
+    await Contestant.echo(scope, ECHO),
   ];
   for (const c of contestants) await c.run({ window: AIM.window, ms: warmUpMs });
   const results = new Map<string, Measured[]>();
@@ -53,12 +55,20 @@ export async function reactive(scope: Scope, quick: boolean): Promise<Aim[]> {
     ]);
     table([[`${window} outstanding`, "answers/s", "p50 µs", "p99 µs", "CPU µs/answer", "flows/answer"], ...rows]);
   }
+  const times = (name: string): string =>
+    number(mid(ECHO, AIM.window, PER_SECOND) / mid(name, AIM.window, PER_SECOND), 1);
+  console.log(
+    `  a Node program that looks at nothing gives ${times(C)} × the answers of ${C}, ${times(OS_KEN)} × those of os-ken,` +
+      ` and ${times(AGENT)} × ours, which simulates each packet`,
+  );
   const rate = (name: string): number => mid(name, AIM.window, (m) => m.perSecond);
   return [
     timesAsMany("ovs-testcontroller", rate(AGENT) / rate(C), AIM.timesC),
     timesAsMany("os-ken", rate(AGENT) / rate(OS_KEN), AIM.timesOsKen),
   ];
 }
+
+const PER_SECOND = (m: Measured): number => m.perSecond;
 
 const timesAsMany = (whom: string, times: number, wanted: number): Aim => ({
   what: `(a) ${number(times, 1)} × the answers per second of ${whom} with ${AIM.window} outstanding, at least ${wanted}`,

@@ -90,22 +90,32 @@ describe("faults of one ZooKeeper server", { skip: unlessThere(zookeeperMissing(
     assert.deepEqual([heard.calls.flat(), heard.resyncs], [["created /e", "created /after"], 1]);
   });
 
-  it("a server away for longer than sessions last gives them back: nothing flaps", async () => {
-    const lost: unknown[] = [];
-    // After its start, the server gives sessions their whole time again: enough to come back within it.
-    const a = await use(ensemble.connectString, {
-      sessionTimeoutMs: 2000,
-      log: (level, _, fields) => void (level === "warn" && lost.push(fields["reason"])),
-    });
-    const states = statesOf(a);
-    await a.commit([create("/e", "", true)]);
-    await server.kill("SIGKILL");
-    await until(states, "disconnected");
-    await sleep(3500); // the time away is what is tested: more than 4/3 of the session's
-    await server.start();
-    await until(states, "connected");
-    assert.deepEqual(states, ["disconnected", "connected"], String(lost));
-    assert.equal((await a.get("/e"))?.ephemeral, true);
+  it("a server away for longer than sessions last gives them back: nothing flaps", async (t) => {
+    for (let attempt = 1; ; attempt++) {
+      const lost: unknown[] = [];
+      // After its start, the server gives sessions their whole time again: enough to come back within it.
+      const a = await use(ensemble.connectString, {
+        sessionTimeoutMs: 2000,
+        log: (level, _, fields) => void (level === "warn" && lost.push(fields["reason"])),
+      });
+      const states = statesOf(a);
+      const path = `/e${attempt}`;
+      await a.commit([create(path, "", true)]);
+      await server.kill("SIGKILL");
+      await until(states, "disconnected");
+      await sleep(3500); // the time away is what is tested: more than 4/3 of the session's
+      await server.start();
+      await until(states, "connected");
+      // It starts the clocks of its sessions before it serves: on a loaded machine one may be over before it lets anybody in,
+      // which says nothing of our client. What the client itself would give up has another reason.
+      if (attempt < 3 && lost.some((reason) => /the server says that it is expired/.test(String(reason)))) {
+        t.diagnostic(`attempt ${attempt}: the server ended the session before it served`);
+        continue;
+      }
+      assert.deepEqual(states, ["disconnected", "connected"], String(lost));
+      assert.equal((await a.get(path))?.ephemeral, true);
+      return;
+    }
   });
 
   it("a wiped server: the session is lost, and the store begins anew on it", async () => {
