@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { F, type FlowAction, IP_PROTO } from "#core/flows";
+import { writeU48 } from "#core/base";
+import { buildArpReply, type Ipv4, type Mac } from "#core/packets";
 import {
   arpFrame,
   checksumErrors,
@@ -114,6 +116,38 @@ export function datapathActions(factory: RigFactory): void {
       assert.deepEqual([...before], kept, "the frame that was sent is left alone");
     });
   }
+
+  scene("action: an ARP request becomes the reply, and goes back", async (s) => {
+    const ask = arpFrame({ ethDst: 0xffff_ffff_ffff });
+    const kept = [...ask];
+    const match = matchOf(ask, s.a.p(0));
+    const fields = F.InPort | F.EtherType | F.NwProto | F.NwSrc | F.NwDst | F.ArpSha;
+    const reply: FlowAction = {
+      kind: "arp-reply",
+      mac: MAC_X,
+      ip: match.nwDst,
+      toMac: match.arpSha,
+      toIp: match.nwSrc,
+    };
+    await s.install(s.a, entry(1, match, fields, [reply, { kind: "output-in-port" }]));
+    s.a.vm(0).send(ask);
+    const got = await s.rig.eventually("the reply", () => s.a.vm(0).received[0] ?? null);
+    const want = buildArpReply({
+      senderMac: MAC_X as Mac,
+      senderIp: match.nwDst as Ipv4,
+      targetMac: match.arpSha as Mac,
+      targetIp: match.nwSrc as Ipv4,
+    });
+    assert.deepEqual([...got.subarray(0, want.length)], [...want]);
+    assert.deepEqual([...ask], kept, "the frame that was sent is left alone");
+    assert.equal(s.a.vm(1).received.length, 0);
+    // By the same sender, of another hardware address.
+    const other = ask.slice();
+    writeU48(other, 22, MAC_Y);
+    s.a.vm(0).send(other);
+    await s.rig.eventually("a request that no entry covers", () => s.a.heard.packets[0] ?? null);
+    assert.equal(s.a.vm(0).received.length, 1);
+  });
 
   scene("flood: several outputs, rewrites between them count only for those that follow", async (s) => {
     const b2 = await s.rig.a.attachVm("a3");

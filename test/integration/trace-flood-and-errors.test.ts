@@ -100,6 +100,10 @@ describe("a broadcast over three hosts", () => {
       assert.match((await of("vm-3"))?.because ?? "", /administratively down/);
       assert.equal(flood?.ports.length, 4);
       assertComplete(c.flowTraces());
+      assert.match(
+        c.flowTraces()[0]?.why ?? "",
+        /^Flooded to .*; left out: port flat\/vm-3 \(administratively down\)\.$/,
+      );
     }));
 
   it("to an unknown unicast address is flooded as well, once to each VM", () =>

@@ -126,13 +126,32 @@ describe("of 10,000 installed flows on a device", () => {
         { ...(await enabling(c, "ROUTER", router, { nwProto: 17, tpDst: { start: 9, end: 9 } })), id: "" },
         nothing,
       );
-      assert.deepEqual({ ...(await enabling(c, "ROUTER", router, { dlType: 0x0806 })), id: "" }, nothing);
       assert.deepEqual(
         { ...(await enabling(c, "ROUTER", router, { nwDstAddress: "10.0.9.0", nwDstLength: 24 })), id: "" },
         nothing,
       );
       const elsewhere = (await portNamed(c, "blue-1")).id;
       assert.deepEqual({ ...(await enabling(c, "PORT", elsewhere, {})), id: "" }, nothing);
+    }));
+
+  it("the entries that answer ARP are revalidated by a trace of the request or of the reply, and by no other", () =>
+    onCluster(perPortPlan(), async (c) => {
+      await manyFlows(c, 100);
+      const router = await c.deviceNamed("routers", "router");
+      const web = await c.deviceNamed("bridges", "web");
+      // To everybody and to the router alone.
+      const answers = 2;
+      const arp = { dlType: 0x0806 };
+      const reply = { ...arp, nwProto: 2 };
+      assert.equal((await enabling(c, "ROUTER", router, reply)).revalidated, 0, "a reply does not enter its router");
+      assert.equal((await enabling(c, "BRIDGE", web, { ...arp, dlSrc: "02:00:00:00:00:02" })).revalidated, 0);
+      assert.equal((await enabling(c, "BRIDGE", web, reply)).revalidated, answers, "it does enter the bridge");
+      await c.during(c.vm("red-1").ping(ip("10.0.1.254"), { id: 2 }));
+      assert.equal(
+        (await enabling(c, "ROUTER", router, arp)).revalidated,
+        0,
+        "they are not made while a trace is to see them",
+      );
     }));
 
   it("a second device on the way revalidates by the headers as they are there", () =>

@@ -37,6 +37,7 @@ function fieldsOf(layers: readonly Layer[]): { readonly match: FlowMatch; readon
   let l4Known = true;
   if (behindOneTag && l3?.kind === "arp") {
     m.nwProto = l3.operation;
+    m.arpSha = l3.senderMac;
     m.nwSrc = l3.senderIp;
     m.nwDst = l3.targetIp;
   } else if (behindOneTag && (l3?.kind === "ipv4" || l3?.kind === "ipv6")) {

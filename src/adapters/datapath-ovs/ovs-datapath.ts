@@ -148,8 +148,8 @@ export class OvsDatapath implements Datapath {
     this.config.setPeers(addresses);
   }
 
-  retireEarlierFlows(): void {
-    this.earlier.retire();
+  retireEarlierFlows(busy: () => boolean): void {
+    this.earlier.retire(busy);
   }
 
   get tunnelFrameLimit(): number {

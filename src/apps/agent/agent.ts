@@ -255,7 +255,7 @@ export class Agent implements Lifecycle {
     this.refresh("active");
     await this.settled();
     if (!this.running) return;
-    datapath.retireEarlierFlows();
+    datapath.retireEarlierFlows(() => this.workflow.room.size > 0);
     this.sweep();
     this.o.log("info", "agent started", { hostId, hostName, boundPorts: this.bindings.bound().length });
   }

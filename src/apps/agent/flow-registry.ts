@@ -9,6 +9,8 @@ export const LIFETIME = {
   FLOW_IDLE_MS: 60_000,
   /** Idle timeout of flows from the tunnel to a local port, ms. */
   TUNNEL_IDLE_MS: 300_000,
+  /** Idle timeout of flows that answer a VM's ARP requests, ms: VMs ask again for what they use, but not every minute. */
+  ARP_ANSWER_IDLE_MS: 300_000,
   /** Hard timeout of drops that may pass by themselves (no route, no ARP answer, errors), ms. */
   ERROR_HARD_MS: 5_000,
 } as const;

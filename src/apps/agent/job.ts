@@ -1,6 +1,7 @@
 import type { PortId } from "#core/base";
 import { PacketContext, type WaitedFor } from "#core/simulation";
 import type { TopologyView } from "#core/topology";
+import type { ArpQuestion } from "./arp-answers.ts";
 import type { TracedFlow } from "./trace-gate.ts";
 
 /** One packet from its arrival to its end, through waits. Used again for another packet after its end. */
@@ -14,6 +15,8 @@ export class PacketJob {
   depth = 0;
   /** Rounds of waiting; a packet that never gets what it waits for ends. */
   rounds = 0;
+  /** The ARP request that this packet is the reply to; null: it is none, or one that no flow is made of. */
+  answering: ArpQuestion | null = null;
 
   constructor(view: TopologyView) {
     this.ctx = new PacketContext(view);
@@ -27,6 +30,7 @@ export class PacketJob {
     this.tracedFlows = NONE;
     this.depth = 0;
     this.rounds = 0;
+    this.answering = null;
     const { ctx } = this;
     ctx.begin(frame, port, generated);
     ctx.cookie = cookie;

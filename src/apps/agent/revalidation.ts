@@ -1,4 +1,5 @@
-import { deviceTag } from "#core/flows";
+import { deviceTag, F, type FlowAction, type FlowMask } from "#core/flows";
+import { buildArpRequest, type Ipv4, type Mac } from "#core/packets";
 import { CLOSED_GATE, type FlowState, PacketContext, Simulation } from "#core/simulation";
 import { type ArmedTrace, couldMatch, type TopologyView, type VirtualDevice } from "#core/topology";
 import type { FlowRegistry, InstalledFlow } from "./flow-registry.ts";
@@ -17,19 +18,45 @@ export function flowsThatCouldMatch(
 ): InstalledFlow[] {
   const simulation = new Simulation(view, state, CLOSED_GATE);
   const ctx = new PacketContext(view);
-  return flows.withTag(deviceTag(device.id)).filter((flow) => {
-    if (flow.startPort === null) return false;
+  /** Follows what `ctx` has begun. A way that cannot be followed any more is not known to be harmless. */
+  const couldBeMet = (mask: FlowMask): boolean => {
     let could = false;
-    ctx.beginFlow(flow.match, flow.startPort);
     const same = simulation.follow(ctx, (here, at) => {
       if (here.id !== device.id) return;
-      could ||= traces.some((t) => couldMatch(t.condition, at, flow.match, flow.mask));
+      could ||= traces.some((t) => couldMatch(t.condition, at, ctx.original, mask));
       // Of an address group that is not loaded nobody knows whether it has the address.
       could ||= at.missingGroup !== "";
       at.missingGroup = "";
     });
-    // A flow whose way cannot be followed any more is not known to be harmless. One that does not meet the device only
-    // leaves by it, or could have.
+    // One that does not meet the device only leaves by it, or could have.
     return could || !same;
+  };
+  return flows.withTag(deviceTag(device.id)).filter((flow) => {
+    if (flow.startPort === null) return false;
+    const [answer] = flow.actions;
+    if (answer?.kind !== "arp-reply") {
+      ctx.beginFlow(flow.match, flow.startPort);
+      return couldBeMet(flow.mask);
+    }
+    // It stands for two packets, both known to the last byte: the request, and the reply that a router makes of it.
+    ctx.begin(requestOf(flow, answer), flow.startPort, false);
+    ctx.original.inPort = flow.match.inPort;
+    if (couldBeMet(flow.mask)) return true;
+    const [reply] = ctx.generatedPackets;
+    if (reply === undefined) return true;
+    ctx.begin(reply.frame, reply.port, true);
+    return couldBeMet(ALL_OF_ARP);
   });
 }
+
+function requestOf(flow: InstalledFlow, answer: Extract<FlowAction, { kind: "arp-reply" }>): Uint8Array {
+  const { match } = flow;
+  const ends = { senderMac: match.arpSha as Mac, senderIp: match.nwSrc as Ipv4, targetIp: answer.ip as Ipv4 };
+  return buildArpRequest({ ...ends, ethDst: match.ethDst as Mac });
+}
+
+const ALL_OF_ARP: FlowMask = {
+  fields: F.EthSrc | F.EthDst | F.EtherType | F.Vlan | F.NwProto | F.NwSrc | F.NwDst | F.ArpSha,
+  nwSrcBits: 32,
+  nwDstBits: 32,
+};

@@ -15,6 +15,7 @@ import { formatIpv4 } from "#core/packets";
 import { type GeneratedPacket, neighbourKey, Simulation, type Wait } from "#core/simulation";
 import type { PortDevice } from "#core/topology";
 import { type DropReason, type Verdict } from "#core/tracing";
+import { ArpAnswers, type ArpQuestion } from "./arp-answers.ts";
 import type { ArpBroker } from "./arp-broker.ts";
 import type { Bindings } from "./bindings.ts";
 import { type AgentCounters, countVerdict } from "./counters.ts";
@@ -77,6 +78,7 @@ export class PacketWorkflow {
   private readonly errors: TokenBuckets;
   private readonly physical: PhysicalView;
   private readonly tooBig: TooBig;
+  private readonly arpAnswers: ArpAnswers;
 
   constructor(
     parts: WorkflowParts,
@@ -95,6 +97,7 @@ export class PacketWorkflow {
         return bindings.tunnelOfport;
       },
     };
+    this.arpAnswers = new ArpAnswers(parts);
     this.tooBig = new TooBig(parts.clock, parts.datapath, this.physical, parts.counters);
   }
 
@@ -119,12 +122,13 @@ export class PacketWorkflow {
   }
 
   /** A packet that a virtual device made: it begins by leaving the port. */
-  generated(packet: GeneratedPacket, depth: number): void {
+  generated(packet: GeneratedPacket, depth: number, answering: ArpQuestion | null = null): void {
     // A generated packet may cause another (an ARP request for its own next hop), but not for ever.
     if (depth > MAX_GENERATED_DEPTH) return;
     const job = this.job().begin(this.p.nextCookie(), 0, packet.frame, packet.port, true, this.p.clock.nowMs());
     job.ctx.cause = packet.cause;
     job.depth = depth;
+    job.answering = answering;
     this.p.counters.generated++;
     this.run(job);
   }
@@ -224,10 +228,12 @@ export class PacketWorkflow {
       if (real.actions.length > 0) datapath.packetOut(ctx.frame, real.actions, job.inPort);
       if (big !== null) this.sendCopies(job, big.copies, (key) => key);
     } else this.sendTraced(job, real, big, note, verdict, reason);
+    if (job.answering !== null) this.arpAnswers.answered(job.answering, ctx, real);
+    const question = ctx.consumed ? this.arpAnswers.questionOf(job) : null;
     const { depth } = job;
     const packets = ctx.generatedPackets.length === 0 ? NO_PACKETS : ctx.generatedPackets.splice(0);
     if (this.idleJobs.length < MAX_IDLE_JOBS) this.idleJobs.push(job);
-    for (const packet of packets) this.generated(packet, depth + 1);
+    for (const packet of packets) this.generated(packet, depth + 1, question);
   }
 
   /** The simulation's verdict, corrected by what this host can really send. */

@@ -88,9 +88,9 @@ export interface Datapath extends Lifecycle {
   setPeers(addresses: readonly number[]): void;
   /**
    * Flows that an earlier run of the agent left in the switch have gone on forwarding until now. From here on they end, a
-   * few at a time, and their packets come up: the agent is ready to answer them.
+   * few at a time, and their packets come up: the agent is ready to answer them. While `busy`, no more of them end.
    */
-  retireEarlierFlows(): void;
+  retireEarlierFlows(busy: () => boolean): void;
   /**
    * Bytes of the longest Ethernet frame (with its VLAN tags, without FCS) that the tunnel takes; Infinity: any. A longer
    * packet of a flow with tunnel outputs is not served by the flow but comes up; a longer packet-out is lost in the tunnel.

@@ -5,6 +5,14 @@ export type FlowAction =
   | { readonly kind: "set-eth"; readonly src: number; readonly dst: number }
   | { readonly kind: "set-ipv4"; readonly src: number | null; readonly dst: number | null; readonly ttl: number | null }
   | { readonly kind: "set-tp"; readonly src: number | null; readonly dst: number | null }
+  /** Makes an untagged ARP message the reply that `ip` is at `mac` (RFC 826, "Packet Reception"). No effect on other packets. */
+  | {
+      readonly kind: "arp-reply";
+      readonly mac: number;
+      readonly ip: number;
+      readonly toMac: number;
+      readonly toIp: number;
+    }
   | { readonly kind: "push-vlan"; readonly vlan: number }
   | { readonly kind: "pop-vlan" }
   /** Tunnel metadata for the outputs to a tunnel port that follow. */
@@ -29,6 +37,8 @@ function sameAction(a: FlowAction, b: FlowAction): boolean {
       return b.kind === a.kind && b.src === a.src && b.dst === a.dst && b.ttl === a.ttl;
     case "set-tp":
       return b.kind === a.kind && b.src === a.src && b.dst === a.dst;
+    case "arp-reply":
+      return b.kind === a.kind && b.mac === a.mac && b.ip === a.ip && b.toMac === a.toMac && b.toIp === a.toIp;
     case "push-vlan":
       return b.kind === a.kind && b.vlan === a.vlan;
     case "set-tunnel":
@@ -55,6 +65,8 @@ export function formatAction(a: FlowAction): string {
     }
     case "set-tp":
       return `set L4 ports ${a.src ?? "-"} > ${a.dst ?? "-"}`;
+    case "arp-reply":
+      return `answer ARP: ${formatIpv4(a.ip)} is at ${formatMac(a.mac)}`;
     case "push-vlan":
       return `push vlan ${a.vlan}`;
     case "pop-vlan":

@@ -28,6 +28,8 @@ export const F = {
   /** No switch can match these two: a flow that depends on them is never installed. */
   IcmpId: 1 << 16,
   IcmpData: 1 << 17,
+  /** ARP sender hardware address. */
+  ArpSha: 1 << 18,
 } as const;
 
 export type FieldSet = number;

@@ -43,6 +43,8 @@ export class FlowMatch {
   tpDst = 0;
   /** ICMP identifier of echo messages, u16, or NO_ICMP_ID. */
   icmpId = NO_ICMP_ID;
+  /** ARP sender hardware address. */
+  arpSha = 0;
 
   copyFrom(o: FlowMatch): this {
     this.inPort = o.inPort;
@@ -64,6 +66,7 @@ export class FlowMatch {
     this.tpSrc = o.tpSrc;
     this.tpDst = o.tpDst;
     this.icmpId = o.icmpId;
+    this.arpSha = o.arpSha;
     return this;
   }
 
@@ -100,11 +103,12 @@ export function fiveTupleFields(m: FlowMatch): FieldSet {
 export function completeMask(m: FlowMatch, seen: FieldSet, nwSrcBits: number, nwDstBits: number): FlowMask {
   let f = seen | F.InPort;
   if ((f & (F.TpSrc | F.TpDst | F.IcmpId | F.IcmpData)) !== 0) f |= F.NwProto;
-  if ((f & (F.NwProto | F.NwSrc | F.NwDst | F.NwTos | F.NwTtl | F.Fragment)) !== 0) f |= F.EtherType;
+  if ((f & (F.NwProto | F.NwSrc | F.NwDst | F.NwTos | F.NwTtl | F.Fragment | F.ArpSha)) !== 0) f |= F.EtherType;
   if (m.etherType === ETHERTYPE.IPV4 || m.etherType === ETHERTYPE.IPV6) {
     if ((f & F.EtherType) !== 0) f |= F.Fragment;
   } else f &= ~(F.Fragment | F.NwTtl | F.NwTos | F.TpSrc | F.TpDst);
   if (!hasL4(m)) f &= ~(F.TpSrc | F.TpDst);
+  if (m.etherType !== ETHERTYPE.ARP) f &= ~F.ArpSha;
   if (m.tunnelKey !== 0) f |= F.TunnelKey | F.TunnelSrc | F.TunnelDst;
   const v4 = m.etherType === ETHERTYPE.IPV4;
   const bits = (field: number, n: number): number => ((f & field) === 0 ? 0 : v4 ? n : 32);
@@ -164,6 +168,7 @@ export function matchesMasked(m: FlowMatch, mask: FlowMask, p: FlowMatch): boole
   if ((f & F.TpSrc) !== 0 && m.tpSrc !== p.tpSrc) return false;
   if ((f & F.TpDst) !== 0 && m.tpDst !== p.tpDst) return false;
   if ((f & F.IcmpId) !== 0 && m.icmpId !== p.icmpId) return false;
+  if ((f & F.ArpSha) !== 0 && m.arpSha !== p.arpSha) return false;
   return true;
 }
 
@@ -201,4 +206,5 @@ const FIELD_TEXT: Record<keyof typeof F, [string, (m: FlowMatch, mask: FlowMask)
   TpDst: ["tp_dst", (m) => String(m.tpDst)],
   IcmpId: ["icmp_id", (m) => String(m.icmpId)],
   IcmpData: ["icmp_data", () => "exact"],
+  ArpSha: ["arp_sha", (m) => formatMac(m.arpSha)],
 };

@@ -34,6 +34,7 @@ export function parseFlowMatch(frame: Uint8Array, m: FlowMatch): void {
   m.tpSrc = 0;
   m.tpDst = 0;
   m.icmpId = NO_ICMP_ID;
+  m.arpSha = 0;
   if (frame.length < 14) return;
   m.ethDst = readU48(frame, 0);
   m.ethSrc = readU48(frame, 6);
@@ -95,6 +96,7 @@ function parseArp(b: Uint8Array, o: number, m: FlowMatch): void {
   if (b.length < o + 28 || readU16(b, o) !== 1) return;
   if (readU16(b, o + 2) !== ETHERTYPE.IPV4 || readU16(b, o + 4) !== ARP_SIZES) return;
   m.nwProto = readU16(b, o + 6);
+  m.arpSha = readU48(b, o + 8);
   m.nwSrc = readU32(b, o + 14);
   m.nwDst = readU32(b, o + 24);
 }

@@ -1,5 +1,8 @@
+import { readU16, writeU16, writeU32, writeU48 } from "#core/base";
 import type { FlowAction } from "./actions.ts";
+import { ARP_OP, ETHERTYPE } from "./match.ts";
 import {
+  ARP_BYTES,
   type Ipv4,
   locate,
   type Mac,
@@ -57,6 +60,7 @@ export function runActions(frame: Uint8Array, actions: readonly FlowAction[], ou
       case "set-eth":
       case "set-ipv4":
       case "set-tp":
+      case "arp-reply":
         if (!own) current = current.slice();
         own = true;
         rewrite(current, action);
@@ -65,7 +69,7 @@ export function runActions(frame: Uint8Array, actions: readonly FlowAction[], ou
   }
 }
 
-type Rewrite = Extract<FlowAction, { kind: "set-eth" | "set-ipv4" | "set-tp" }>;
+type Rewrite = Extract<FlowAction, { kind: "set-eth" | "set-ipv4" | "set-tp" | "arp-reply" }>;
 
 /** Behind one tag; a switch (Open vSwitch with vlan-limit 1) sees no IP behind two, so it rewrites none there. */
 const MAX_L3_OFFSET = 18;
@@ -75,6 +79,10 @@ function rewrite(frame: Uint8Array, action: Rewrite): void {
   if (action.kind === "set-eth") {
     setEthSrc(frame, action.src as Mac);
     setEthDst(frame, action.dst as Mac);
+    return;
+  }
+  if (action.kind === "arp-reply") {
+    writeArpReply(frame, action);
     return;
   }
   const at = locate(frame);
@@ -87,4 +95,18 @@ function rewrite(frame: Uint8Array, action: Rewrite): void {
     if (action.src !== null) setL4Src(frame, action.src, at);
     if (action.dst !== null) setL4Dst(frame, action.dst, at);
   }
+}
+
+/** In an untagged frame. */
+const ARP_OFFSET = 14;
+
+function writeArpReply(frame: Uint8Array, a: Extract<FlowAction, { kind: "arp-reply" }>): void {
+  if (frame.length < ARP_OFFSET + ARP_BYTES || readU16(frame, 12) !== ETHERTYPE.ARP) return;
+  setEthSrc(frame, a.mac as Mac);
+  setEthDst(frame, a.toMac as Mac);
+  writeU16(frame, ARP_OFFSET + 6, ARP_OP.REPLY);
+  writeU48(frame, ARP_OFFSET + 8, a.mac);
+  writeU32(frame, ARP_OFFSET + 14, a.ip);
+  writeU48(frame, ARP_OFFSET + 18, a.toMac);
+  writeU32(frame, ARP_OFFSET + 24, a.toIp);
 }

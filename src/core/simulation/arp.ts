@@ -10,7 +10,7 @@ const SENDER_MAC = 22;
 
 /**
  * ARP that reaches a router port: requests for its address are answered, senders in its network are learned from
- * requests for it, from replies to it and from gratuitous announcements. All of it is absorbed; no flow comes of it.
+ * requests for it, from replies to it and from gratuitous announcements. All of it is absorbed.
  */
 export function routerArp(sim: Simulation, router: RouterDevice, inPort: PortDevice): void {
   const ctx = sim.ctx;
@@ -48,7 +48,12 @@ export function routerArp(sim: Simulation, router: RouterDevice, inPort: PortDev
       targetMac: senderMac as Mac,
       targetIp: m.nwSrc as Ipv4,
     });
-    ctx.generatedPackets.push({ port: inPort.id, frame, cause: `ARP reply of router ${router.name}` });
+    ctx.generatedPackets.push({
+      port: inPort.id,
+      frame,
+      cause: `ARP reply of router ${router.name}`,
+      arpReplyOf: router.id,
+    });
     ctx.recorder?.push({
       kind: "answer",
       device: deviceRef(router),

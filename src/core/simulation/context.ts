@@ -33,6 +33,8 @@ export interface GeneratedPacket {
   readonly frame: Uint8Array;
   /** One phrase: "echo reply of router edge". */
   readonly cause: string;
+  /** The router that answers an ARP request for its address with this packet. */
+  readonly arpReplyOf?: RouterId;
 }
 
 /** The simulation cannot go on before this is there. */

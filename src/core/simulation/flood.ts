@@ -1,7 +1,7 @@
 import type { PortId } from "#core/base";
 import { UNTAGGED } from "#core/flows";
 import type { BridgeDevice, PortDevice } from "#core/topology";
-import type { PortRef } from "#core/tracing";
+import { LEFT_OUT, type PortRef } from "#core/tracing";
 import { fitVlan, leaves } from "./bridge.ts";
 import { deviceRef, portRef } from "./explain.ts";
 import type { Simulation } from "./simulation.ts";
@@ -95,8 +95,8 @@ function consider(
 
 function whyNot(sim: Simulation, inPort: PortDevice, port: PortDevice): string | null {
   if (port.id === inPort.id) return "the frame came from here";
-  if (!port.adminUp) return "administratively down";
-  if (port.exterior && !port.active) return "its interface is not up";
+  if (!port.adminUp) return LEFT_OUT.ADMIN_DOWN;
+  if (port.exterior && !port.active) return LEFT_OUT.NOT_UP;
   const vlan = sim.ctx.match.vlan;
   if (port.vlanId > 0 && inPort.vlanId > 0) return `VLAN ${port.vlanId}, the frame came from VLAN ${inPort.vlanId}`;
   if (port.vlanId > 0 && vlan !== port.vlanId)

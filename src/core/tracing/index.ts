@@ -26,7 +26,7 @@ export * from "./render-tree.ts";
 export * from "./trace-spool.ts";
 export { MeasuredTraceStore, TRACE_STORE_METRICS } from "./measured-trace-store.ts";
 export * from "./trace-store.ts";
-export { reached } from "./why.ts";
+export { LEFT_OUT, reached } from "./why.ts";
 export * from "./conversation.ts";
 export * from "./flow-filter.ts";
 export * from "./flow-path.ts";

@@ -2,7 +2,7 @@ import { REPORTED_REASONS } from "./flow-trace.ts";
 import type { SeenSegment, SeenTrace } from "./redact-tenant.ts";
 import type { Step } from "./step.ts";
 import type { DropReason, Verdict } from "./verdict.ts";
-import { cause, deviceText, ENDED, NOT_YOURS, placesText, reached } from "./why.ts";
+import { cause, deviceText, ENDED, leftOut, NOT_YOURS, placesText, reached } from "./why.ts";
 
 export interface TenantOutcome {
   readonly verdict: Verdict;
@@ -24,7 +24,9 @@ export function tenantOutcome(verdict: Verdict, seen: SeenTrace): TenantOutcome 
   if (reached({ verdict })) {
     const own = segments.some((s) => s.steps.some(floodsToSeveral));
     const told = own ? "flooded" : "delivered";
-    return { verdict: told, dropReason: null, why: `${ENDED[told]} ${destinations(segments)}${failures(segments)}.` };
+    const left = leftOut(segments.flatMap((s) => (s.of.duplicate ? [] : s.steps)));
+    const why = `${ENDED[told]} ${destinations(segments)}${failures(segments)}${left}.`;
+    return { verdict: told, dropReason: null, why };
   }
   const culprit = segments.findLast((s) => s.steps.some(isDrop)) ?? ingress;
   const drop = culprit?.steps.findLast(isDrop);

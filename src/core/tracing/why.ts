@@ -36,7 +36,8 @@ export function whyOf(o: Outcome, names: NamesHost): string {
   }
   if (reached(ingress) && (o.verdict === "delivered" || o.verdict === "flooded")) {
     const failed = failures(o, names);
-    return `${ENDED[o.verdict]} ${destinations(o, names)}${failed === "" ? "" : `; but ${failed}`}.`;
+    const left = leftOut(o.segments.flatMap((s) => s.steps));
+    return `${ENDED[o.verdict]} ${destinations(o, names)}${failed === "" ? "" : `; but ${failed}`}${left}.`;
   }
   return `${ENDED[o.verdict]}${causeOn(culpritOf(o.segments) ?? ingress, names)}.`;
 }
@@ -99,6 +100,19 @@ export function placesText(portsOf: ReadonlyMap<string, readonly string[]>): str
 
 function few(list: readonly string[]): string {
   return list.length <= 3 ? list.join(", ") : `${list.slice(0, 2).join(", ")} and ${list.length - 2} more`;
+}
+
+/** Why a bridge gave a port no copy of what it flooded, as its step says. */
+export const LEFT_OUT = { ADMIN_DOWN: "administratively down", NOT_UP: "its interface is not up" } as const;
+
+/**
+ * Ports that would have got a copy of a flood, were they up: the machine that the packet was for may be behind one of them.
+ * @param steps null: steps of others.
+ */
+export function leftOut(steps: readonly (Step | null)[]): string {
+  const ports = steps.flatMap((x) => (x?.kind === "flood" ? x.ports : []));
+  const down = ports.filter((p) => p.because === LEFT_OUT.ADMIN_DOWN || p.because === LEFT_OUT.NOT_UP);
+  return down.length === 0 ? "" : `; left out: ${few(down.map((p) => `port ${p.port.name} (${p.because})`))}`;
 }
 
 const causeOn = (s: PlacedSegment, names: NamesHost): string => cause(s.steps, names(s.hostId, s.hostName));

@@ -1,4 +1,14 @@
-import { ETHERTYPE, F, type FlowAction, type FlowMask, type FlowMatch, hasL4, IP_PROTO, UNTAGGED } from "#core/flows";
+import {
+  ARP_OP,
+  ETHERTYPE,
+  F,
+  type FlowAction,
+  type FlowMask,
+  type FlowMatch,
+  hasL4,
+  IP_PROTO,
+  UNTAGGED,
+} from "#core/flows";
 import { NX_VENDOR, OFPP } from "./messages.ts";
 import type { Output } from "./output.ts";
 import { OXM, VLAN_PRESENT } from "./oxm.ts";
@@ -33,6 +43,7 @@ export function maskForActions(m: FlowMatch, mask: FlowMask, actions: readonly F
   for (const action of actions) {
     if (action.kind === "set-ipv4") add |= F.EtherType | F.Fragment;
     else if (action.kind === "set-tp") add |= F.EtherType | F.NwProto | F.Fragment;
+    else if (action.kind === "arp-reply") add |= F.EtherType;
     else if (action.kind === "pop-vlan" || action.kind === "push-vlan") add |= F.Vlan;
   }
   if (m.etherType !== ETHERTYPE.IPV4 && m.etherType !== ETHERTYPE.IPV6) add &= ~(F.Fragment | F.NwProto);
@@ -96,6 +107,10 @@ export function writeActions(
         if (action.dst !== null) writeSet16(out, tcp ? OXM.TCP_DST : OXM.UDP_DST, action.dst);
         break;
       }
+      case "arp-reply":
+        if (m.etherType !== ETHERTYPE.ARP || tags > 0) break;
+        writeArpReply(out, action);
+        break;
       case "push-vlan":
         tags++;
         writeWord(out, OFPAT.PUSH_VLAN, (ETHERTYPE.VLAN << 16) >>> 0);
@@ -127,6 +142,16 @@ export function writeOutput(out: Output, port: number): void {
   out.u32(port);
   out.u16(WHOLE_PACKET);
   out.zeros(6);
+}
+
+function writeArpReply(out: Output, a: Extract<FlowAction, { kind: "arp-reply" }>): void {
+  writeSetMac(out, OXM.ETH_SRC, a.mac);
+  writeSetMac(out, OXM.ETH_DST, a.toMac);
+  writeSet16(out, OXM.ARP_OP, ARP_OP.REPLY);
+  writeSetMac(out, OXM.ARP_SHA, a.mac);
+  writeSet32(out, OXM.ARP_SPA, a.ip);
+  writeSetMac(out, OXM.ARP_THA, a.toMac);
+  writeSet32(out, OXM.ARP_TPA, a.toIp);
 }
 
 export function writeSetTunnel(out: Output, key: number, dst: number): void {

@@ -65,6 +65,7 @@ function putArp(b: Uint8Array, start: number, m: FlowMatch, mask: FlowMask): num
   if ((f & F.NwProto) !== 0) at = put16(b, at, OXM.ARP_OP, m.nwProto);
   if ((f & F.NwSrc) !== 0) at = putAddress(b, at, OXM.ARP_SPA, m.nwSrc, 32);
   if ((f & F.NwDst) !== 0) at = putAddress(b, at, OXM.ARP_TPA, m.nwDst, 32);
+  if ((f & F.ArpSha) !== 0) at = put48(b, at, OXM.ARP_SHA, m.arpSha);
   return at;
 }
 

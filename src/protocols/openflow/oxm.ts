@@ -35,6 +35,8 @@ export const OXM = {
   ARP_OP: oxm(21, 2),
   ARP_SPA: oxm(22, 4),
   ARP_TPA: oxm(23, 4),
+  ARP_SHA: oxm(24, 6),
+  ARP_THA: oxm(25, 6),
   IPV6_SRC: oxm(26, 16),
   IPV6_DST: oxm(27, 16),
   ICMPV6_TYPE: oxm(29, 1),

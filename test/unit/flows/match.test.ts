@@ -124,6 +124,7 @@ describe("matchesMasked", () => {
     TpSrc: { tpSrc: 1 },
     TpDst: { tpDst: 1 },
     IcmpId: { icmpId: 8 },
+    ArpSha: { arpSha: 1 },
   };
   const every = Object.values(F).reduce<number>((all, field) => all | field, 0);
 

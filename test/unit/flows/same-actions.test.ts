@@ -6,6 +6,7 @@ const ONE_OF_EACH: readonly FlowAction[] = [
   { kind: "set-eth", src: 1, dst: 2 },
   { kind: "set-ipv4", src: 1, dst: null, ttl: 63 },
   { kind: "set-tp", src: null, dst: 80 },
+  { kind: "arp-reply", mac: 1, ip: 2, toMac: 3, toIp: 4 },
   { kind: "push-vlan", vlan: 7 },
   { kind: "pop-vlan" },
   { kind: "set-tunnel", key: 42, dst: 9 },

@@ -91,6 +91,12 @@ const MATCHES: readonly (readonly [string, FlowMatch, number, string])[] = [
     F.EtherType | F.NwProto | F.NwSrc | F.NwDst,
     "arp,arp_spa=10.0.1.1,arp_tpa=10.0.1.2,arp_op=2",
   ],
+  [
+    "the hardware address in an ARP message",
+    tcpMatch({ etherType: 0x0806, arpSha: 0x0200_0000_0001 }),
+    F.EtherType | F.ArpSha,
+    "arp,arp_sha=02:00:00:00:00:01",
+  ],
   ["first fragments", tcpMatch({ fragment: FRAGMENT.FIRST }), F.EtherType | F.Fragment, "ip,nw_frag=first"],
   [
     "later fragments have no ports",
@@ -146,6 +152,25 @@ describe("FLOW_MOD, read by Open vSwitch", () => {
     const guarded = `check_pkt_larger(1468)->NXM_NX_REG0[0],resubmit(,1),${rewrites}`;
     const outputs = "set_field:0x64->reg1,resubmit(,2),set_field:0xfff8->reg1,resubmit(,2)";
     reads(t, add(tcpMatch(), 0, list, { mask: needed, guard: GUARD }), `${all}${guarded}${outputs}`);
+  });
+
+  it("an ARP reply, of ARP messages without a tag only", (t) => {
+    const reply: FlowAction = {
+      kind: "arp-reply",
+      mac: 0x0200_0000_0009,
+      ip: 0x0a00_0101,
+      toMac: 7,
+      toIp: 0x0a00_0102,
+    };
+    const set =
+      "set_field:02:00:00:00:00:09->eth_src,set_field:00:00:00:00:00:07->eth_dst,set_field:2->arp_op," +
+      "set_field:02:00:00:00:00:09->arp_sha,set_field:10.0.1.1->arp_spa,set_field:00:00:00:00:00:07->arp_tha,set_field:10.0.1.2->arp_tpa";
+    const arp = tcpMatch({ etherType: 0x0806, vlan: UNTAGGED });
+    const list: FlowAction[] = [reply, { kind: "output-in-port" }];
+    const mask = of.maskForActions(arp, { fields: 0, nwSrcBits: 0, nwDstBits: 0 }, list, false);
+    reads(t, add(arp, 0, list, { mask }), `${ADD}arp${TAIL}${set},IN_PORT`);
+    for (const other of [tcpMatch({ vlan: UNTAGGED }), tcpMatch({ etherType: 0x0806, vlan: 7 })])
+      reads(t, add(other, 0, list), `${ADD.slice(0, -1)}${TAIL}IN_PORT`);
   });
 
   it("a switch takes rewrites only with what maskForActions adds", (t) => {
