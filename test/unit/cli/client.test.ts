@@ -29,6 +29,7 @@ const NETWORK: Record<string, Answer> = {
   "POST /traces": { status: 201, headers: { location: `/midonet-api/traces/${T1}` } },
   [`GET /traces/${T1}`]: { body: REQUEST },
   "GET /traces": { body: `[${REQUEST}]` },
+  "GET /trace_summaries": list({ id: T1, flows: 12, lastFlowAtMs: Date.UTC(2026, 10, 30, 12), verdicts: {} }),
   [`PUT /traces/${T1}`]: { status: 204 },
   [`DELETE /traces/${T1}`]: { status: 204 },
 };
@@ -100,7 +101,7 @@ test("list, show, enable and delete; JSON keeps the limit exact, PUT sends back 
     const listed = await against(server, "trace", "list");
     assert.match(
       listed.out,
-      /^ID +NAME +DEVICE +STATE +LIMIT +MATCH\n77777777-\S+ +t +router red-router +disabled +922\d+ \(all\) +icmp\n$/,
+      /^ID +NAME +DEVICE +STATE +LIMIT +FLOWS +LAST +MATCH\n77777777-\S+ +t +router red-router +disabled +922\d+ \(all\) +12 +2026-11-30 \d\d:\d\d:\d\d +icmp\n$/,
     );
     const shown = await against(server, "trace", "show", "t", "--json");
     assert.ok(shown.out.includes(`"limit": ${LIMIT},`), shown.out);
@@ -108,6 +109,20 @@ test("list, show, enable and delete; JSON keeps the limit exact, PUT sends back 
     const put = server.seen.find((s) => s.method === "PUT");
     assert.ok(put?.body.includes(`"limit":${LIMIT},"enabled":true`), put?.body);
     assert.equal((await against(server, "trace", "delete", T1)).out, "deleted t\n");
+  });
+});
+
+test("requests are listed when their flows cannot be counted, and none are said to be none", async () => {
+  const away = { ...NETWORK, "GET /trace_summaries": { status: 503, body: '{"message":"the trace store is away"}' } };
+  await withServer(away, async (server) => {
+    const listed = await against(server, "trace", "list");
+    assert.equal(listed.code, 0);
+    assert.match(listed.err, /^how many flows: the trace store is away/);
+    assert.match(listed.out, / \(all\) +\? +\? +icmp\n$/);
+  });
+  const unused = { ...NETWORK, "GET /trace_summaries": list({ id: T1, flows: 0, lastFlowAtMs: null, verdicts: {} }) };
+  await withServer(unused, async (server) => {
+    assert.match((await against(server, "trace", "list")).out, / \(all\) +0 +- +icmp\n$/);
   });
 });
 

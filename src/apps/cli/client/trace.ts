@@ -7,7 +7,7 @@ import { follow, setEnabled } from "./follow.ts";
 import { resolveDevice, resolveTrace, TRACE } from "./refs.ts";
 import { COUNT_OPTION, flowCommands } from "./trace-flows.ts";
 import { paths } from "./trace-paths.ts";
-import { printRequests } from "./trace-text.ts";
+import { type Counts, NO_COUNTS, printRequests } from "./trace-text.ts";
 
 const create = command({
   name: "trace create",
@@ -102,7 +102,7 @@ const create = command({
 
 const list = command({
   name: "trace list",
-  summary: "list the trace requests",
+  summary: "list the trace requests, with the flows that each traced so far",
   positionals: [],
   options: { ...JSON_OPTION, ...API_OPTIONS },
   examples: ["midotrace trace list"],
@@ -110,10 +110,20 @@ const list = command({
     const client = clientOf(options, io.stop);
     const traces = await client.list("/traces");
     if (options.json) io.out(`${stringifyExactJson(traces, 2)}\n`);
-    else await printRequests(client, traces, io);
+    else await printRequests(client, traces, io, traces.length === 0 ? NO_COUNTS : await countsOf(client, io));
     return 0;
   },
 });
+
+/** Requests are listed when their flows cannot be: those are kept elsewhere. */
+async function countsOf(client: ApiClient, io: Io): Promise<Counts> {
+  try {
+    return new Map((await client.list("/trace_summaries")).map((s) => [textOf(s, "id"), s]));
+  } catch (error) {
+    io.err(`how many flows: ${error instanceof Error ? error.message : String(error)}\n`);
+    return new Map();
+  }
+}
 
 /** A command about one trace request. */
 function aboutTrace(
