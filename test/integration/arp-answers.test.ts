@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type BridgeId, type RouterId, writeU48 } from "#core/base";
-import { buildArpRequest, type Mac, MAC_BROADCAST, parseMac, pushVlan } from "#core/packets";
+import { buildArpRequest, type Ipv4, type Mac, MAC_BROADCAST, parseMac, pushVlan } from "#core/packets";
 import type { Condition } from "#core/topology";
-import { type Cluster, ip, routedPlan } from "../support/cluster.ts";
+import { MAX_NEIGHBOURS_PER_ROUTER } from "../../src/apps/agent/learned-tables.ts";
+import { type Cluster, type ClusterPlan, ip, routedPlan } from "../support/cluster.ts";
 import { ingressOf, onCluster, portNamed } from "../support/cluster-kit.ts";
 
 const GATEWAY = "10.0.1.1";
@@ -107,6 +108,29 @@ describe("a request that differs is the agent's to answer", () => {
       const frame = request();
       writeU48(frame, 22, parseMac("02:00:00:00:00:09") as Mac);
       for (let i = 0; i < 3; i++) assert.equal((await ask(c, frame)).upcalls, 1);
+    }));
+});
+
+/** The router's network is large enough for more neighbours than it keeps. */
+function largePlan(): ClusterPlan {
+  const plan = routedPlan();
+  const [router, ...rest] = plan.topology["routers"] as { ports: { name: string }[] }[];
+  const ports = router?.ports.map((p) => (p.name === "to-web" ? { ...p, address: `${GATEWAY}/16` } : p));
+  return { ...plan, topology: { ...plan.topology, routers: [{ ...router, ports }, ...rest] } };
+}
+
+describe("a machine that claims any number of addresses", () => {
+  it("gets answers for as many as the router keeps", () =>
+    onCluster(largePlan(), async (c) => {
+      const before = c.agent("h1").counters().flows;
+      const claimed = MAX_NEIGHBOURS_PER_ROUTER + 100;
+      for (let n = 0; n < claimed; n++) {
+        c.inject("red-1", request(MAC_BROADCAST, { ...RED_1, senderIp: (ip("10.0.2.0") + n) as Ipv4 }));
+        if (n % 4_000 === 3_999) await c.settle(5);
+      }
+      await c.settle();
+      assert.equal(c.got("red-1").length, claimed, "all are answered");
+      assert.equal(c.agent("h1").counters().flows - before, 2 * MAX_NEIGHBOURS_PER_ROUTER);
     }));
 });
 

@@ -1,4 +1,4 @@
-import { type PortId, readU32, readU48 } from "#core/base";
+import { type PortId, readU32, readU48, type RouterId } from "#core/base";
 import {
   arpTag,
   completeMask,
@@ -33,6 +33,7 @@ export interface ArpQuestion {
   readonly mask: FlowMask;
   readonly tags: readonly FlowTag[];
   readonly startPort: PortId;
+  readonly router: RouterId;
   readonly reply: Uint8Array;
 }
 
@@ -74,6 +75,7 @@ export class ArpAnswers {
     const [action] = t.actions;
     // Unchanged, and only to where the request came from.
     if (t.actions.length !== 1 || action?.kind !== "output" || action.port !== question.match.inPort) return;
+    if (!this.isRemembered(question)) return;
     const { frame } = reply;
     const toMac = readU48(frame, TARGET_MAC);
     const actions: readonly FlowAction[] = [
@@ -91,6 +93,12 @@ export class ArpAnswers {
     if (question.match.ethDst !== MAC_BROADCAST) return;
     const again = this.askedByUnicast(question, readU48(frame, SENDER_MAC));
     if (again !== null) this.install(again, actions, tags);
+  }
+
+  /** One machine may claim any number of addresses: there are no more answers than neighbours that its router keeps. */
+  private isRemembered({ router, match }: ArpQuestion): boolean {
+    const device = this.p.topology.router(router);
+    return device !== null && device !== undefined && this.p.learned.arp(device, match.nwSrc)?.mac === match.arpSha;
   }
 
   private install(question: ArpQuestion, actions: readonly FlowAction[], tags: readonly FlowTag[]): void {
@@ -127,9 +135,10 @@ function questionOf(ctx: PacketContext): ArpQuestion | null {
   if (ctx.verdict !== "consumed" || ctx.trace !== null || ctx.decisions.size > 0) return null;
   if (m.vlan !== UNTAGGED) return null;
   const mask = completeMask(m, ctx.seen | REQUEST_FIELDS, 32, 32);
+  const router = packet.arpReplyOf;
   // When the router comes to know the sender's address by another MAC, or forgets it, this sender has to be heard again.
-  const tags = [...ctx.tags, ofportTag(m.inPort), arpTag(packet.arpReplyOf, m.nwSrc)];
-  return { frame: ctx.frame, match: m.clone(), mask, tags, startPort: ctx.startPort, reply: packet.frame };
+  const tags = [...ctx.tags, ofportTag(m.inPort), arpTag(router, m.nwSrc)];
+  return { frame: ctx.frame, match: m.clone(), mask, tags, startPort: ctx.startPort, router, reply: packet.frame };
 }
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
