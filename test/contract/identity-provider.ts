@@ -31,13 +31,14 @@ export function identityProviderSuite(name: string, start: () => Promise<Identit
       rig.provider.login({ user, password, project });
 
     it("gives a token for user, password and project, and knows whose it is", async () => {
-      const { token, expiresAtMs } = await login();
+      const { token, expiresAtMs, identity } = await login();
       const who = await rig.provider.identify(token);
       assert.deepEqual(
         [who.tenantId, who.tenantName, who.roles, who.admin],
         [rig.redId, "red", ["tenant_admin"], false],
       );
       assert.equal(who.expiresAtMs, expiresAtMs);
+      assert.deepEqual(identity, who);
       const blue = await rig.provider.identify((await login("secret", "blue")).token);
       assert.deepEqual([blue.tenantName, blue.roles], ["blue", ["tenant_user"]]);
       assert.equal(blue.userId, who.userId);

@@ -76,6 +76,22 @@ describe("the audit log", () => {
     assert.doesNotMatch(text, /token-of|right|Basic|secret/);
   });
 
+  it("says who signed in, and of who was not let in only from where", async () => {
+    const login = (password: string): Promise<unknown> => {
+      const basic = `Basic ${Buffer.from(`token-of-bob:${password}`).toString("base64")}`;
+      return rig.ask("POST", "/login", { headers: { authorization: basic } });
+    };
+    await login("right");
+    await login("wrong");
+    assert.deepEqual(
+      lines.map((l) => [l.operation, l.status, l.user, l.tenant, l.address]),
+      [
+        ["login", 200, "user of blue", "blue", "127.0.0.1"],
+        ["login", 401, null, null, "127.0.0.1"],
+      ],
+    );
+  });
+
   it("lists no more changes than a line can bear, and says how many more there were", async () => {
     const ports = Array.from({ length: 200 }, (_, n) => ({ name: `p${n}` }));
     const document = { bridges: [{ name: "wide", tenant: "red", ports }] };

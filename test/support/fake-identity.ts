@@ -41,8 +41,9 @@ export class FakeIdentity implements IdentityProvider {
 
   async login({ user, password }: { readonly user: string; readonly password: string }): Promise<IssuedToken> {
     if (this.away) throw new MidotraceError("AUTH_UNAVAILABLE", "the identity service is away");
-    if (!this.tokens.has(user) || password !== "right") throw new MidotraceError("UNAUTHENTICATED", "wrong password");
-    return Promise.resolve({ token: user, expiresAtMs: Date.UTC(2026, 10, 23, 8, 10, 53) });
+    const identity = this.tokens.get(user);
+    if (identity === undefined || password !== "right") throw new MidotraceError("UNAUTHENTICATED", "wrong password");
+    return Promise.resolve({ token: user, expiresAtMs: Date.UTC(2026, 10, 23, 8, 10, 53), identity });
   }
 
   tenants(): Promise<null> {

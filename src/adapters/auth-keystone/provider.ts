@@ -131,7 +131,7 @@ export class KeystoneIdentities implements IdentityProvider {
   }
 
   /** A token for a user in a project; null: refused. @throws MidotraceError AUTH_UNAVAILABLE */
-  private async issue(user: string, password: string, project: string): Promise<Made | null> {
+  private async issue(user: string, password: string, project: string): Promise<IssuedToken | null> {
     const { domain, roles } = this.options;
     const reply = await this.transport.send({
       method: "POST",
@@ -148,7 +148,7 @@ export class KeystoneIdentities implements IdentityProvider {
     const described = reply.status === 201 || reply.status === 200 ? readToken(reply.body, roles) : null;
     if (described === null || reply.subjectToken === null || !TOKEN.test(reply.subjectToken))
       throw unavailable(`it answered ${reply.status}, and no token, to somebody who signs in`);
-    return { token: reply.subjectToken, expiresAtMs: described.expiresAtMs };
+    return { token: reply.subjectToken, expiresAtMs: described.expiresAtMs, identity: described.identity };
   }
 
   /** The log hears when Keystone goes away and when it is back, not of every request meanwhile. */

@@ -78,7 +78,8 @@ export class StaticIdentities implements IdentityProvider {
       throw refused("user and password do not belong together");
     const project = projectOf(now, wanted);
     const expiresAtMs = this.options.clock.nowMs() + this.known.lifetimeMs;
-    return { token: signToken({ user: name, projectId: project.id, expiresAtMs }, now.password), expiresAtMs };
+    const token = signToken({ user: name, projectId: project.id, expiresAtMs }, now.password);
+    return { token, expiresAtMs, identity: identityOf(name, project, expiresAtMs) };
   }
 
   tenants(): Promise<readonly KnownTenant[]> {

@@ -68,6 +68,8 @@ export type Result =
       readonly more?: boolean;
       readonly status?: number;
       readonly headers?: Readonly<Record<string, string>>;
+      /** Of a request without a token: who it turned out to be of. */
+      readonly viewer?: Identity;
     }
   /** `value`, if any, is the body; clients go by the location. */
   | { readonly kind: "created"; readonly location: string; readonly value?: unknown }

@@ -189,6 +189,7 @@ async function serve(
     request.url,
     call.links,
   );
+  if (result.kind === "json" && result.viewer !== undefined) options.audit?.identified(request, result.viewer);
   if (result.kind !== "events") return answer(result, route, media, reply);
   const again = async (): Promise<void> => {
     const now = await callerOf(options, route, request);

@@ -28,7 +28,7 @@ export class NoAuthentication implements IdentityProvider {
   }
 
   login(): Promise<IssuedToken> {
-    return Promise.resolve({ token: "00000000", expiresAtMs: null });
+    return Promise.resolve({ token: "00000000", expiresAtMs: null, identity: ADMIN });
   }
 
   tenants(): Promise<readonly KnownTenant[] | null> {

@@ -17,6 +17,8 @@ export interface IssuedToken {
   readonly token: string;
   /** ms since 1970; null: never. */
   readonly expiresAtMs: number | null;
+  /** Whose it is: what `identify` says of it; null: it lets nobody in. */
+  readonly identity: Identity | null;
 }
 
 /** A tenant that the provider knows. */

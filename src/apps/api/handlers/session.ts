@@ -22,10 +22,11 @@ export function sessionHandlers({ identity }: Deps): Handlers<SessionOperation> 
 }
 
 /** MidoNet's clients take the token from the cookie alone: as it is, without quotes. */
-function signedIn({ token, expiresAtMs }: IssuedToken): Result {
+function signedIn({ token, expiresAtMs, identity }: IssuedToken): Result {
   const expires = expiresAtMs === null ? null : tokenDate(expiresAtMs);
   const cookie = `sessionId=${token}${expires === null ? "" : `; Expires=${expires}`}`;
-  return { ...json({ key: token, expires }), headers: { "set-cookie": cookie, "cache-control": "no-store" } };
+  const headers = { "set-cookie": cookie, "cache-control": "no-store" };
+  return { ...json({ key: token, expires }), headers, ...(identity === null ? {} : { viewer: identity }) };
 }
 
 /** @throws MidotraceError UNAUTHENTICATED saying what is wrong with the header. */
