@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { after, before, describe, it } from "node:test";
 import type { ApiServerOptions } from "#apps/api";
+import { opensslMissing, TestAuthority } from "../support/certificates.ts";
+import { unlessThere } from "../support/zookeeper-kit.ts";
 import { openStream } from "../support/event-stream-client.ts";
 import { FakeIdentity, identityOf } from "../support/fake-identity.ts";
 import { serverLimits } from "../../src/apps/api/limits.ts";
@@ -19,11 +25,14 @@ const LIMITS: NonNullable<ApiServerOptions["limits"]> = {
   requestTimeoutMs: 400,
 };
 
-/** Sends bytes as they are; resolves with all that came when the server closes. */
+/** Sends bytes as they are, over TLS where the URL says so; resolves with all that came when the server closes. */
 function raw(url: string, ...parts: string[]): Promise<string> {
-  const { hostname, port } = new URL(url);
+  const { hostname, port, protocol } = new URL(url);
   return new Promise((resolve, reject) => {
-    const socket = connect(Number(port), hostname);
+    const socket =
+      protocol === "https:"
+        ? connectTls({ port: Number(port), host: hostname, rejectUnauthorized: false })
+        : connect(Number(port), hostname);
     let text = "";
     socket.setEncoding("utf8");
     socket.on("data", (chunk: string) => (text += chunk));
@@ -83,6 +92,46 @@ describe("limits of a request", () => {
     const sockets = Array.from({ length: 3 }, () => connect(Number(port), hostname));
     await Promise.all(sockets.map((s) => new Promise((resolve) => s.once("connect", resolve))));
     await assert.rejects(send(`${rig.url}/healthz`, "GET"));
+    for (const s of sockets) s.destroy();
+  });
+});
+
+describe("limits of a connection with TLS", { skip: unlessThere(opensslMissing()) }, () => {
+  const directory = mkdtempSync(join(tmpdir(), "midotrace-limits-"));
+  let rig: Rig;
+  before(async () => {
+    const { certFile, keyFile } = new TestAuthority(directory).issue("server", ["IP:127.0.0.1"]);
+    const material = { cert: readFileSync(certFile, "utf8"), key: readFileSync(keyFile, "utf8") };
+    rig = await startRig({ limits: LIMITS, tls: { material: () => material, onChange: () => undefined } });
+  });
+  after(async () => {
+    await rig.stop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  it("headers that are too long, and what is no HTTP, get the same answers", async () => {
+    const long = await raw(rig.url, `GET / HTTP/1.1\r\nhost: a\r\nx: ${"y".repeat(5_000)}\r\n\r\n`);
+    assert.match(long, /^HTTP\/1.1 431 HEADERS_TOO_LARGE\r\n.*the headers are longer than 4096 bytes/s);
+    assert.match(await raw(rig.url, "Hello?\r\n\r\n"), /^HTTP\/1.1 400 .*"error":"MALFORMED_REQUEST"/s);
+  });
+
+  it("a header or a body that never comes whole does not hold a connection for ever", async () => {
+    assert.match(await raw(rig.url, "GET / HTTP/1.1\r\nhost: a\r\nx-slow: "), /^HTTP\/1.1 408 .*REQUEST_TIMEOUT/s);
+    const head = "POST /midonet-api/bridges HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n";
+    assert.match(await raw(rig.url, head, "{"), /^HTTP\/1.1 408 .*within 0.2 s, or the request within 0.4 s/s);
+  });
+
+  it("nor does a client that says nothing, or speaks no TLS", async () => {
+    const plain = rig.url.replace("https:", "http:");
+    assert.equal(await raw(plain), "");
+    assert.doesNotMatch(await raw(plain, "GET / HTTP/1.1\r\n\r\n"), /HTTP\/1.1 200/);
+  });
+
+  it("more connections than allowed are closed at once", async () => {
+    const { hostname, port } = new URL(rig.url);
+    const sockets = Array.from({ length: 3 }, () => connect(Number(port), hostname));
+    await Promise.all(sockets.map((s) => new Promise((resolve) => s.once("connect", resolve))));
+    await assert.rejects(raw(rig.url, "GET / HTTP/1.1\r\n\r\n"));
     for (const s of sockets) s.destroy();
   });
 });

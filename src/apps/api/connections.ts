@@ -1,5 +1,6 @@
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { FastifyHttpOptions } from "fastify";
 import { MidotraceError } from "#core/base";
 import { replyFor } from "./http-error.ts";
@@ -11,13 +12,19 @@ const CHECK_MS = 2_000;
 /** What fastify is to be told of the limits of connections. */
 export function connectionOptions(limits: ServerLimits): FastifyHttpOptions<Server> {
   return {
-    http: { maxHeaderSize: limits.headerBytes, connectionsCheckingInterval: CHECK_MS },
+    http: parserOptions(limits),
     // Before there is a request: the parser refused what came, or it did not come in time.
     clientErrorHandler: (error, socket) => {
       refuse(socket, errorOf(error, limits));
     },
   };
 }
+
+/** What has to be said when a server is made, with TLS or without. */
+export const parserOptions = ({ headerBytes }: ServerLimits) => ({
+  maxHeaderSize: headerBytes,
+  connectionsCheckingInterval: CHECK_MS,
+});
 
 /** Also where the server is made elsewhere (TLS). */
 export function limitConnections(server: Server, limits: ServerLimits): void {
@@ -43,8 +50,13 @@ function errorOf(error: Error & { readonly code?: string }, limits: ServerLimits
   return new MidotraceError("REQUEST_TIMEOUT", message);
 }
 
+/** True until the handshake is done; not in the types of Node. */
+type Handshaking = TLSSocket & { readonly secureConnecting?: boolean };
+
 function refuse(socket: Socket, error: MidotraceError): void {
-  if (socket.destroyed || !socket.writable) {
+  // Nobody can be told anything while there is no TLS yet, and an answer would wait for it for ever.
+  const mute = socket instanceof TLSSocket && (socket as Handshaking).secureConnecting === true;
+  if (mute || socket.destroyed || !socket.writable) {
     socket.destroy();
     return;
   }

@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:https";
 import type { RequestListener } from "node:http";
+import { parserOptions } from "./connections.ts";
 import type { ServerLimits } from "./limits.ts";
 
 /** A certificate and its key (PEM), which may change. */
@@ -20,11 +21,12 @@ export class ServerTls {
   }
 
   /** Connections that there are keep what they began with; new ones get the certificate that is right then. */
-  createServer(listener: RequestListener, { headerBytes }: Pick<ServerLimits, "headerBytes">): Server {
+  createServer(listener: RequestListener, limits: ServerLimits): Server {
     const server = createServer(
       {
         ...this.context(),
-        maxHeaderSize: headerBytes,
+        ...parserOptions(limits),
+        handshakeTimeout: limits.headersTimeoutMs,
         ...(this.clientCa === null ? {} : { requestCert: true, rejectUnauthorized: false }),
       },
       listener,
