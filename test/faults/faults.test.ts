@@ -232,8 +232,8 @@ describe("faults, under traffic, with traces enabled", { skip: skipWithoutLab("p
           await assertWhole(true, before, "after the repair");
         },
       });
-      await trace.delete();
     } finally {
+      await trace.delete();
       await api.stop();
     }
   });

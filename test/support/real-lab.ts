@@ -7,6 +7,7 @@ import { parse } from "yaml";
 import { systemClock, systemRandom, systemScheduler } from "#adapters/platform";
 import { hasCommand, type RunResult, testbedMissing, type VmNamespace, zookeeperMissing } from "#adapters/testbed";
 import { parseVmTable, type RealHost, RealLab } from "#apps/lab";
+import type { FlowPageDto } from "#core/api-contract";
 import { formatIpv4 } from "#core/packets";
 import type { PublicFlowTrace } from "#core/tracing";
 import { soon } from "./ovs-testbed.ts";
@@ -219,9 +220,15 @@ export class LabTrace {
     await this.change(-1, this.armedOn, () => this.lab.call("DELETE", this.uri));
   }
 
-  /** As they are now, newest first. */
+  /** All of them as they are now, newest first. */
   async flows(): Promise<readonly PublicFlowTrace[]> {
-    return (await this.lab.call<{ flows: readonly PublicFlowTrace[] }>("GET", `${this.uri}/flows?limit=1000`)).flows;
+    const all: PublicFlowTrace[] = [];
+    for (let next: string | null = `${this.uri}/flows?limit=1000`; next !== null; ) {
+      const page: FlowPageDto = await this.lab.call<FlowPageDto>("GET", next);
+      all.push(...page.flows);
+      next = page.next === null ? null : `${this.uri}/flows?limit=1000&before=${encodeURIComponent(page.next)}`;
+    }
+    return all;
   }
 
   /** Exactly `count` of them, oldest first, once it is known of each whether it is whole. */
