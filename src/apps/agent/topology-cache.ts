@@ -63,12 +63,8 @@ interface Slot {
 type AnyLoaded = Loaded<KnownObject>;
 type Read = { readonly slot: Slot; readonly loaded: AnyLoaded };
 
-/**
- * Changes are read at once, but so long after the last reading at the earliest, ms: a burst of them is few readings. Nor
- * sooner than after what that reading took: of a long chain, at many hosts at once, it is more than this.
- */
+/** Changes are read at once, but so long after the last reading at the earliest, ms: a burst of them is few readings. */
 const PACE_MS = 50;
-const LONGEST_PACE_MS = 1_000;
 /** After this a reading that the store did not answer is made again, ms. */
 const RETRY_MS = 1_000;
 /** Most nodes that are asked for ahead of a reading. */
@@ -106,8 +102,6 @@ export class TopologyCache implements TopologyView {
   private retry: Cancel | null = null;
   /** Runs after a reading. */
   private cooling: Cancel | null = null;
-  /** What the last reading took, ms. */
-  private tookMs = 0;
   private stopped = false;
   private readonly clock: Clock | null;
   /** When the oldest change that is not in force yet was heard of; null: all are in force. */
@@ -248,11 +242,8 @@ export class TopologyCache implements TopologyView {
   }
 
   private read(): void {
-    if (this.reading !== null) return;
-    const beganMs = this.clock?.monotonicMs() ?? 0;
-    this.reading = this.readDirty().finally(() => {
+    this.reading ??= this.readDirty().finally(() => {
       this.reading = null;
-      this.tookMs = (this.clock?.monotonicMs() ?? 0) - beganMs;
       if (this.stopped) return;
       // A packet may wait for what was never read. What only changed is read with what changes next.
       if ([...this.dirty].some((slot) => slot.object === undefined)) this.read();
@@ -261,8 +252,7 @@ export class TopologyCache implements TopologyView {
   }
 
   private cool(): void {
-    const paceMs = Math.min(LONGEST_PACE_MS, Math.max(PACE_MS, this.tookMs));
-    this.cooling ??= this.scheduler.after(paceMs, () => {
+    this.cooling ??= this.scheduler.after(PACE_MS, () => {
       this.cooling = null;
       if (this.dirty.size > 0 && !this.stopped) this.read();
     });
