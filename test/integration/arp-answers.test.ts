@@ -1,6 +1,7 @@
 /** Switches answer VMs that ask for their gateways, as the agent has answered before; ADR 0005. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { EmbeddedSession } from "#adapters/nsdb-embedded";
 import { type BridgeId, type RouterId, writeU48 } from "#core/base";
 import { buildArpRequest, type Ipv4, type Mac, MAC_BROADCAST, parseMac, pushVlan } from "#core/packets";
 import type { Condition } from "#core/topology";
@@ -195,6 +196,53 @@ describe("an answer ends with what it rests on", () => {
       await c.settle();
       for (const frame of [request(), toRouter()]) assert.deepEqual(await ask(c, frame), BY_NOBODY);
     }));
+
+  it("what the request met changes while its reply waits", () => {
+    let jumped = "";
+    const gate = Promise.withResolvers<void>();
+    /** h1 is not told of the chain that replies jump into before the gate opens. */
+    const parts = (host: string, session: EmbeddedSession) => {
+      const getMany = async (paths: readonly string[]) => {
+        if (jumped !== "" && paths.some((path) => path.includes(jumped))) await gate.promise;
+        return session.getMany(paths);
+      };
+      const store = new Proxy(session, {
+        get: (of, name) => {
+          if (name === "getMany") return getMany;
+          const value: unknown = Reflect.get(of, name, of);
+          return typeof value === "function" ? (value.bind(of) as unknown) : value;
+        },
+      });
+      return Promise.resolve(host === "h1" ? { store } : {});
+    };
+    return onCluster({ ...routedPlan(), parts }, async (c) => {
+      // Replies wait twice: for the far chain, and then, while the change is read, for the farther one.
+      const [near, far, farther] = [
+        await c.admin.chains.create({ name: "near" }),
+        await c.admin.chains.create({ name: "far" }),
+        await c.admin.chains.create({ name: "farther" }),
+      ];
+      await c.admin.rules.create(farther.id, { type: "drop", condition: { nwProto: 17 }, meterName: null });
+      for (const [from, to] of [
+        [far, farther],
+        [near, far],
+      ] as const)
+        await c.admin.rules.create(from.id, { type: "jump", jumpChainId: to.id, condition: ARP, meterName: null });
+      jumped = far.id;
+      await c.admin.ports.update((await portNamed(c, "red-1")).id, { outboundFilterId: near.id });
+      c.inject("red-1", request());
+      await c.time.advance(50);
+      assert.equal(c.got("red-1").length, 0, "the reply waits");
+      await c.admin.bridges.update((await c.deviceNamed("bridges", "web")) as BridgeId, {
+        inboundFilterId: (await chainThatDrops(c, { ...ARP, nwProto: 1 })) as never,
+      });
+      await c.time.advance(200);
+      gate.resolve();
+      await c.settle();
+      assert.equal(c.got("red-1").length, 1, "it has come");
+      for (const frame of [request(), toRouter()]) assert.deepEqual((await ask(c, frame)).replies, []);
+    });
+  });
 
   it("another VM answers for the address: the router hears of both", () =>
     onCluster(routedPlan(), async (c) => {

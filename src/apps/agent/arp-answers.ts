@@ -26,13 +26,19 @@ export interface ArpAnswersParts {
   readonly nextCookie: () => number;
 }
 
-/** An ARP request that a router has answered, and why: a flow may answer the next one like it. */
+/** An ARP request that a router has answered: a flow may answer the next one like it. */
 export interface ArpQuestion {
   readonly frame: Uint8Array;
+  readonly inPort: number;
+  readonly startPort: PortId;
+  readonly reply: Uint8Array;
+}
+
+/** Why a request got its reply. */
+interface Grounds {
   readonly match: FlowMatch;
   readonly mask: FlowMask;
   readonly tags: readonly FlowTag[];
-  readonly startPort: PortId;
   readonly router: RouterId;
   readonly reply: Uint8Array;
 }
@@ -64,71 +70,71 @@ export class ArpAnswers {
     this.ctx = new PacketContext(parts.topology);
   }
 
-  /** Of a packet that is through; null: it is not an ARP request that a router has answered, and nothing else came of it. */
-  questionOf(job: PacketJob): ArpQuestion | null {
-    return job.ctx.generated ? null : questionOf(job.ctx);
+  /** Of a packet that is through; null: it is not an ARP request that a router has answered, or not to be answered by a flow. */
+  questionOf({ ctx, inPort }: PacketJob): ArpQuestion | null {
+    const grounds = ctx.generated ? null : groundsOf(ctx);
+    if (grounds === null) return null;
+    return { frame: ctx.frame, inPort, startPort: ctx.startPort, reply: grounds.reply };
   }
 
-  /** The reply is through, as `t` says. */
+  /** The reply is through, as `t` says. It may have waited: what the request met is looked at again. */
   answered(question: ArpQuestion, reply: PacketContext, t: Translation): void {
     if (reply.trace !== null || reply.decisions.size > 0 || reply.verdict !== "delivered") return;
     const [action] = t.actions;
     // Unchanged, and only to where the request came from.
-    if (t.actions.length !== 1 || action?.kind !== "output" || action.port !== question.match.inPort) return;
-    if (!this.isRemembered(question)) return;
+    if (t.actions.length !== 1 || action?.kind !== "output" || action.port !== question.inPort) return;
     const { frame } = reply;
+    const mac = readU48(frame, SENDER_MAC);
+    const ip = readU32(frame, SENDER_IP);
     const toMac = readU48(frame, TARGET_MAC);
     const actions: readonly FlowAction[] = [
-      {
-        kind: "arp-reply",
-        mac: readU48(frame, SENDER_MAC),
-        ip: readU32(frame, SENDER_IP),
-        toMac,
-        toIp: readU32(frame, TARGET_IP),
-      },
+      { kind: "arp-reply", mac, ip, toMac, toIp: readU32(frame, TARGET_IP) },
       { kind: "output-in-port" },
     ];
     const tags = [...reply.tags, ...t.tags];
-    this.install(question, actions, tags);
-    if (question.match.ethDst !== MAC_BROADCAST) return;
-    const again = this.askedByUnicast(question, readU48(frame, SENDER_MAC));
-    if (again !== null) this.install(again, actions, tags);
+    this.install(question, question.frame, actions, tags);
+    if (readU48(question.frame, 0) !== MAC_BROADCAST) return;
+    const toRouter = question.frame.slice();
+    setEthDst(toRouter, mac as Mac);
+    this.install(question, toRouter, actions, tags);
   }
 
-  /** One machine may claim any number of addresses: there are no more answers than neighbours that its router keeps. */
-  private isRemembered({ router, match }: ArpQuestion): boolean {
-    const device = this.p.topology.router(router);
-    return device !== null && device !== undefined && this.p.learned.arp(device, match.nwSrc)?.mac === match.arpSha;
-  }
-
-  private install(question: ArpQuestion, actions: readonly FlowAction[], tags: readonly FlowTag[]): void {
+  /** A flow that answers `frame`, if it still gets the reply that the question got. Nobody sees it, no trace counts it. */
+  private install(
+    { inPort, startPort, reply }: ArpQuestion,
+    frame: Uint8Array,
+    actions: readonly FlowAction[],
+    replyTags: readonly FlowTag[],
+  ): void {
+    const { ctx } = this;
+    ctx.begin(frame, startPort, false);
+    ctx.original.inPort = inPort;
+    this.simulation.run(ctx);
+    const grounds = ctx.wait === null ? groundsOf(ctx) : null;
+    if (grounds === null || !sameBytes(grounds.reply, reply) || !this.isRemembered(grounds)) return;
+    const { match, mask, tags } = grounds;
     this.p.counters.flowsInstalled++;
     this.p.flows.install({
       cookie: this.p.nextCookie(),
-      match: question.match,
-      mask: question.mask,
+      match,
+      mask,
       actions,
-      tags: [...new Set([...question.tags, ...tags])],
-      startPort: question.startPort,
+      tags: [...new Set([...tags, ...replyTags])],
+      startPort,
       idleTimeoutMs: LIFETIME.ARP_ANSWER_IDLE_MS,
       hardTimeoutMs: 0,
     });
   }
 
-  /** The same request to the router's MAC, if that gets the same reply; nobody sees it, no trace counts it. */
-  private askedByUnicast(asked: ArpQuestion, routerMac: number): ArpQuestion | null {
-    const { ctx } = this;
-    const frame = asked.frame.slice();
-    setEthDst(frame, routerMac as Mac);
-    ctx.begin(frame, asked.startPort, false);
-    ctx.original.inPort = asked.match.inPort;
-    this.simulation.run(ctx);
-    const again = ctx.wait === null ? questionOf(ctx) : null;
-    return again !== null && sameBytes(again.reply, asked.reply) ? again : null;
+  /** One machine may claim any number of addresses: there are no more answers than neighbours that its router keeps. */
+  private isRemembered({ router, match }: Grounds): boolean {
+    const device = this.p.topology.router(router);
+    return device !== null && device !== undefined && this.p.learned.arp(device, match.nwSrc)?.mac === match.arpSha;
   }
 }
 
-function questionOf(ctx: PacketContext): ArpQuestion | null {
+/** Null: this is not a request that a router answered, or more came of it, or a trace is to see it. */
+function groundsOf(ctx: PacketContext): Grounds | null {
   const m = ctx.original;
   const [packet] = ctx.generatedPackets;
   if (packet?.arpReplyOf === undefined || ctx.generatedPackets.length > 1 || ctx.outputs.length > 0) return null;
@@ -138,7 +144,7 @@ function questionOf(ctx: PacketContext): ArpQuestion | null {
   const router = packet.arpReplyOf;
   // When the router comes to know the sender's address by another MAC, or forgets it, this sender has to be heard again.
   const tags = [...ctx.tags, ofportTag(m.inPort), arpTag(router, m.nwSrc)];
-  return { frame: ctx.frame, match: m.clone(), mask, tags, startPort: ctx.startPort, router, reply: packet.frame };
+  return { match: m.clone(), mask, tags, router, reply: packet.frame };
 }
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
