@@ -44,7 +44,7 @@ test("the lab shows its first traced flow from both hosts, serves its users, and
   assert.equal(followed.code, 0, followed.err);
   const flow = JSON.parse(followed.out) as { key: { networkProto: number }; completeness: { state: string } };
   assert.deepEqual([flow.key.networkProto, flow.completeness.state], [6, "complete"]);
-  assert.match((await ran("trace", "list", "--api", url)).out, /enabled +9007199254740993 +tcp/);
+  assert.match((await ran("trace", "list", "--api", url)).out, /enabled +9007199254740993 +\d+ +\S+ \S+ +tcp/);
 
   const second = await ran("lab", "--listen", url.replace("http://", ""));
   assert.equal(second.code, 1);
