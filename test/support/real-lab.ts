@@ -223,10 +223,10 @@ export class LabTrace {
   /** All of them as they are now, newest first. */
   async flows(): Promise<readonly PublicFlowTrace[]> {
     const all: PublicFlowTrace[] = [];
-    for (let next: string | null = `${this.uri}/flows?limit=1000`; next !== null; ) {
+    for (let next: string | null = `${this.uri}/flows?limit=200`; next !== null; ) {
       const page: FlowPageDto = await this.lab.call<FlowPageDto>("GET", next);
       all.push(...page.flows);
-      next = page.next === null ? null : `${this.uri}/flows?limit=1000&before=${encodeURIComponent(page.next)}`;
+      next = page.next;
     }
     return all;
   }
