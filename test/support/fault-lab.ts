@@ -39,6 +39,8 @@ const STRAGGLERS_MS = 1_500;
 const RECOVERY_MS = 45_000 * TIME_FACTOR;
 /** What an agent had not delivered when it was killed is lost with it: reports of packets of the last so many ms. */
 const UNDELIVERED_MS = 2_000;
+/** A receiver that is killed with its host has not noted what came in its last moments, though it came: that long around, ms. */
+const UNNOTED_MS = 1_000;
 const UNUSED_PORT = 19_999;
 /** Of the trace whose counting is watched: used up in three steps. */
 const LIMIT = 4;
@@ -397,7 +399,10 @@ export class FaultLab {
           // Flooded past a port that is held for down: it does not claim that the packet came to where it was for.
           const claimed = flow.verdict === "delivered" && !flow.why.includes("left out");
           if (claimed && hostsOf(flow).join() !== route.join()) say(`complete by ${hostsOf(flow).join()}`);
-          if (claimed && probe.receivedMs === null) say("complete and delivered, and the packet did not arrive");
+          const noted =
+            !isGone(stream, fault) || probe.sentMs > struck + UNNOTED_MS || probe.sentMs < struck - UNNOTED_MS;
+          if (claimed && probe.receivedMs === null && noted)
+            say("complete and delivered, and the packet did not arrive");
           if (!claimed && !mayMiss) say(`complete, and ${flow.verdict === "delivered" ? "not claimed" : flow.verdict}`);
           continue;
         }
