@@ -1,11 +1,11 @@
-import { type PortId, readU32, readU48, type RouterId } from "#core/base";
+import { type PortId, readU48, type RouterId } from "#core/base";
 import {
   arpTag,
   completeMask,
   F,
   type FlowAction,
   type FlowMask,
-  FlowMatch,
+  type FlowMatch,
   type FlowTag,
   ofportTag,
   UNTAGGED,
@@ -45,11 +45,6 @@ interface Grounds {
 
 /** What an answer rests on: all of the request, so that the reply is the same to the last byte. */
 const REQUEST_FIELDS = F.InPort | F.EthSrc | F.EthDst | F.EtherType | F.Vlan | F.NwProto | F.NwSrc | F.NwDst | F.ArpSha;
-/** Of the ARP message in an untagged frame (RFC 826: 14 + 8, 14, 18, 24). */
-const SENDER_MAC = 22;
-const SENDER_IP = 28;
-const TARGET_MAC = 32;
-const TARGET_IP = 38;
 
 /**
  * Flows by which the switch itself answers the ARP requests of VMs for their routers' addresses, made when the agent has
@@ -83,14 +78,8 @@ export class ArpAnswers {
     const [action] = t.actions;
     // Unchanged, and only to where the request came from.
     if (t.actions.length !== 1 || action?.kind !== "output" || action.port !== question.inPort) return;
-    const { frame } = reply;
-    const mac = readU48(frame, SENDER_MAC);
-    const ip = readU32(frame, SENDER_IP);
-    const toMac = readU48(frame, TARGET_MAC);
-    const actions: readonly FlowAction[] = [
-      { kind: "arp-reply", mac, ip, toMac, toIp: readU32(frame, TARGET_IP) },
-      { kind: "output-in-port" },
-    ];
+    const { arpSha: mac, nwSrc: ip, ethDst: toMac, nwDst: toIp } = reply.original;
+    const actions: readonly FlowAction[] = [{ kind: "arp-reply", mac, ip, toMac, toIp }, { kind: "output-in-port" }];
     const tags = [...reply.tags, ...t.tags];
     this.install(question, question.frame, actions, tags);
     if (readU48(question.frame, 0) !== MAC_BROADCAST) return;
