@@ -2,8 +2,8 @@ import { EmbeddedNsdb } from "#adapters/nsdb-embedded";
 import { keepPausesShort, neverPretenure, systemClock, systemScheduler } from "#adapters/platform";
 import { Agent, type AgentOptions } from "#apps/agent";
 import { type HostId, SeededRandom } from "#core/base";
-import type { Datapath, DatapathListener, FlowEntry } from "#core/datapath";
-import type { FlowAction } from "#core/flows";
+import { type Datapath, type DatapathListener, type FlowEntry, packetIn } from "#core/datapath";
+import { type FlowAction, FlowMatch } from "#core/flows";
 import { Nsdb, type NsdbStore } from "#core/nsdb";
 import { formatIpv4, formatMac } from "#core/packets";
 import { parseTopologyDocument } from "#core/topology";
@@ -80,9 +80,16 @@ export class NullDatapath implements Datapath {
   sent = 0;
   readonly tunnelFrameLimit = Infinity;
   private readonly cookies: number[] = [];
+  private readonly from = new FlowMatch();
 
   listen(listener: DatapathListener): void {
     this.listener = listener;
+  }
+
+  /** A packet comes up that no flow covers. */
+  arrive(frame: Uint8Array, inPort: number): void {
+    this.from.inPort = inPort;
+    this.listener?.packetIn(packetIn(frame, this.from));
   }
 
   async start(): Promise<void> {
@@ -106,11 +113,17 @@ export class NullDatapath implements Datapath {
   }
 
   remove(): void {}
+  forward(): void {
+    this.sent++;
+  }
   packetOut(_frame: Uint8Array, _actions: readonly FlowAction[], _inPort: number): void {
     this.sent++;
   }
   counters(): null {
     return null;
+  }
+  readMatch(): boolean {
+    return false;
   }
   stats() {
     return { hits: 0, upcalls: 0, upcallsLost: 0, flows: 0 };

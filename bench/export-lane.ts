@@ -51,13 +51,7 @@ let next = 0;
 /** The first packets make the agent load its topology. */
 async function settled(): Promise<void> {
   for (let i = 0; i < 1_000 && agent.counters().traced < 2; i++) {
-    datapath.listener?.packetIn({
-      frame: conversation(next++),
-      inPort: VM_PORT,
-      tunnelKey: 0,
-      tunnelSrc: 0,
-      tunnelDst: 0,
-    });
+    datapath.arrive(conversation(next++), VM_PORT);
     await agent.settled();
     await new Promise<void>((resolve) => setTimeout(resolve, 5));
   }
@@ -71,8 +65,7 @@ async function round(packets: number): Promise<number> {
   const tracedBefore = agent.counters().traced;
   const start = process.cpuUsage();
   for (let i = 0; i < packets; i += AT_ONCE) {
-    for (const frame of frames.slice(i, i + AT_ONCE))
-      datapath.listener?.packetIn({ frame, inPort: VM_PORT, tunnelKey: 0, tunnelSrc: 0, tunnelDst: 0 });
+    for (const frame of frames.slice(i, i + AT_ONCE)) datapath.arrive(frame, VM_PORT);
     datapath.expire();
     // The segments go on, and exporters do what they do.
     for (let turn = 0; turn < 3; turn++) await new Promise<void>((resolve) => setImmediate(resolve));

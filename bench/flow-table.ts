@@ -1,4 +1,4 @@
-import { FlowTable } from "#adapters/datapath-fabric";
+import { FlowTable, NONE } from "#core/datapath";
 import { F, type FlowMask, FlowMatch, parseFlowMatch } from "#core/flows";
 import type { Benchmark } from "./measure.ts";
 import { frames } from "./network.ts";
@@ -28,20 +28,20 @@ function table(): FlowTable {
   const t = new FlowTable();
   matches(FLOWS, 1).forEach((match, n) => {
     const mask = MASKS[n % MASKS.length] as FlowMask;
-    t.add({ cookie: n + 1, match, mask, actions: [], idleTimeoutMs: 0, hardTimeoutMs: 0 });
+    t.add(n + 1, { mask }, match);
   });
   return t;
 }
 
 function lookups(wanted: readonly FlowMatch[], expected: boolean): Benchmark {
   const t = table();
-  const found = wanted.filter((m) => t.lookup(m) !== null).length;
+  const found = wanted.filter((m) => t.lookup(m) !== NONE).length;
   if (found !== (expected ? wanted.length : 0)) throw new Error(`${found} of ${wanted.length} lookups hit`);
   return {
     batch: wanted.length,
     run: () => {
       let hits = 0;
-      for (const m of wanted) if (t.lookup(m) !== null) hits++;
+      for (const m of wanted) if (t.lookup(m) !== NONE) hits++;
       return hits;
     },
   };

@@ -60,7 +60,7 @@ for (let n = Number(first); n < Number(first) + Number(count); n++) {
     dstPort: 1000,
     payload: new Uint8Array(4),
   });
-  datapath.listener?.packetIn({ frame, inPort: 2, tunnelKey: 0, tunnelSrc: 0, tunnelDst: 0 });
+  datapath.arrive(frame, 2);
   stores.push(store);
   agents.push(agent);
 }

@@ -17,6 +17,7 @@ import { ROUTER_MAC, serverIp, SERVERS, VM_IP, VM_MAC } from "../conversations.t
 /** One packet in so many begins a flow that is traced. */
 const TRACED_EVERY = 200;
 const TRACED_PORT = 9;
+const VM_PORT = 2;
 /** Packets between two turns of files and network; switches hand up about as many at once. */
 const BURST = 128;
 
@@ -59,7 +60,7 @@ export class OutputBench {
     const start = performance.now();
     let packets = 0;
     while (performance.now() - start < ms) {
-      for (let i = 0; i < BURST; i++) datapath.listener?.packetIn(this.packet());
+      for (let i = 0; i < BURST; i++) datapath.arrive(this.frame(), VM_PORT);
       packets += BURST;
       datapath.expire();
       await setImmediate();
@@ -84,9 +85,9 @@ export class OutputBench {
     if (this.directory !== null) rmSync(this.directory, { recursive: true, force: true });
   }
 
-  private packet() {
+  private frame(): Uint8Array {
     const n = this.next++;
-    const frame = buildUdp({
+    return buildUdp({
       ethSrc: VM_MAC,
       ethDst: ROUTER_MAC,
       ipSrc: VM_IP,
@@ -95,7 +96,6 @@ export class OutputBench {
       dstPort: n % TRACED_EVERY === 0 ? TRACED_PORT : 5_000 + (Math.floor(n / 64_000) % 50_000),
       payload: new Uint8Array(18),
     });
-    return { inPort: 2, frame, tunnelKey: 0, tunnelSrc: 0, tunnelDst: 0, reason: "no-flow" as const };
   }
 
   private async parts(store: NsdbStore): Promise<Partial<AgentOptions>> {

@@ -224,6 +224,50 @@ export function datapathActions(factory: RigFactory): void {
     assert.equal(s.a.heard.packets.length, 0);
   });
 
+  scene("a packet that came up is forwarded as a packet-out of its frame would be", async (s) => {
+    const { datapath } = s.a.host;
+    const toB: FlowAction = { kind: "set-tunnel", key: 0x77, dst: s.rig.b.tunnelIp };
+    const ttl: FlowAction = { kind: "set-ipv4", src: null, dst: null, ttl: 63 };
+    const lists: readonly (readonly FlowAction[])[] = [
+      [],
+      [output(s.a.p(1))],
+      [setEth, ttl, output(s.a.p(1))],
+      [setBoth, setTp, { kind: "output-in-port" }],
+      [setEth, toB, output(s.a.tunnel)],
+      [{ ...toB, dst: 0 }, output(s.a.tunnel)],
+      [output(s.a.tunnel)],
+      [setEth, output(s.a.p(0))],
+      [{ kind: "push-vlan", vlan: 3 }, output(s.a.p(1))],
+      [output(s.a.p(1)), setEth, output(s.a.p(1))],
+      [output(s.a.p(1)), setEth],
+    ];
+    const frames = [
+      ipv4Frame(tcp),
+      ipv4Frame({ vlans: [5] }),
+      arpFrame(),
+      ipv4Frame({ payload: new Uint8Array(1000) }),
+    ];
+    const received = (): Uint8Array[][] => [...s.a.vms.map((vm) => [...vm.received]), []];
+    /** What came of `act`: at a's machines, and through the tunnel at b. */
+    const seen = async (act: () => void): Promise<number[][][]> => {
+      const before = received();
+      const tunnelled = s.b.heard.packets.length;
+      act();
+      await s.rig.quiet();
+      const frames = received().map((all, i) => all.slice((before[i] ?? []).length).map((f) => [...f]));
+      return [...frames, s.b.heard.packets.slice(tunnelled).map(({ frame, tunnelKey }) => [tunnelKey, ...frame])];
+    };
+    const silent: number[] = [];
+    for (const [i, list] of lists.entries()) {
+      s.a.heard.onPacket = (packet) => datapath.forward(packet, list);
+      const forwarded = await seen(() => frames.forEach((frame) => s.a.vm(0).send(frame)));
+      const sent = await seen(() => frames.forEach((frame) => s.a.packetOut(frame, list, s.a.p(0))));
+      assert.deepEqual(forwarded, sent);
+      if (forwarded.every((got) => got.length === 0)) silent.push(i);
+    }
+    assert.deepEqual(silent, [0, 5, 6, 7]);
+  });
+
   scene("an entry installed before a packet-out is there when the packet's answer comes", async (s) => {
     const ask = ipv4Frame();
     const answer = ipv4Frame({ ethSrc: VM2.mac, ethDst: VM1.mac, src: VM2.ip, dst: VM1.ip, sport: 2000, dport: 1000 });

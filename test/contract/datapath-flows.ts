@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { F, FRAGMENT, IP_PROTO } from "#core/flows";
+import { F, FlowMatch, FRAGMENT, IP_PROTO } from "#core/flows";
 import { arpFrame, type FrameSpec, ipv4Frame, ipv6Frame, VM1, VM2 } from "../support/datapath-frames.ts";
 import { entry, matchOf, output, type RigFactory } from "../support/datapath-rig.ts";
 import { Scene } from "../support/datapath-scene.ts";
@@ -143,8 +143,10 @@ export function datapathFlows(factory: RigFactory): void {
       ip({ payload: new Uint8Array(1400) }),
     ]) {
       const up = await s.comesUp(s.a.vm(0), frame, s.a);
-      assert.deepEqual(up, { frame: up.frame, inPort: s.a.p(0), tunnelKey: 0, tunnelSrc: 0, tunnelDst: 0 });
+      const { inPort, tunnelKey, tunnelSrc, tunnelDst } = up;
+      assert.deepEqual([inPort, tunnelKey, tunnelSrc, tunnelDst], [s.a.p(0), 0, 0, 0]);
       assert.deepEqual([...up.frame], [...frame]);
+      assert.deepEqual(up.match, matchOf(frame, s.a.p(0)));
     }
     assert.equal(s.a.host.datapath.stats().upcalls, 5);
     assert.equal(s.a.host.datapath.stats().upcallsLost, 0);
@@ -272,6 +274,23 @@ export function datapathFlows(factory: RigFactory): void {
       s.a.heard.removals(1).map((r) => r.reason),
       ["deleted"],
     );
+  });
+
+  scene("the match of an entry can be read while it is installed", async (s) => {
+    const read = new FlowMatch();
+    const frames = [ip(), ip({ vlans: [7] }), arpFrame(), icmp({}), ipv6Frame(V6A, V6A + 1n)];
+    for (const [i, frame] of frames.entries()) {
+      const match = matchOf(frame, s.a.p(0));
+      const installed = entry(i + 1, match, L4 | F.Vlan, []);
+      s.a.install({ ...installed, match });
+      // It may be used again: the datapath has its own.
+      match.copyFrom(new FlowMatch());
+      assert.equal(s.a.host.datapath.readMatch(i + 1, read), true);
+      assert.deepEqual(read, matchOf(frame, s.a.p(0)));
+    }
+    s.a.remove(1);
+    assert.equal(s.a.host.datapath.readMatch(1, read), false);
+    assert.equal(s.a.host.datapath.readMatch(99, read), false);
   });
 
   scene("counters of an entry and of the switch", async (s) => {

@@ -110,7 +110,10 @@ export function datapathTunnel(factory: RigFactory): void {
       s.a.packetOut(frame, tunnelTo(s, key), s.a.p(0));
       const up = await s.rig.eventually(`key ${key}`, () => s.b.heard.packets[before] ?? null);
       const tunnel = { tunnelKey: key, tunnelSrc: s.rig.a.tunnelIp, tunnelDst: s.rig.b.tunnelIp };
-      assert.deepEqual({ ...up, frame: [...up.frame] }, { ...tunnel, frame: [...frame], inPort: s.b.tunnel });
+      const { inPort, tunnelKey, tunnelSrc, tunnelDst } = up;
+      assert.deepEqual({ inPort, tunnelKey, tunnelSrc, tunnelDst }, { inPort: s.b.tunnel, ...tunnel });
+      assert.deepEqual([...up.frame], [...frame]);
+      assert.deepEqual(up.match, matchOf(frame, s.b.tunnel, tunnel));
     }
   });
 

@@ -34,6 +34,7 @@ import {
   portDevice,
   wellFormed,
 } from "../support/topology-arbitraries.ts";
+import { asFlowWould, fieldsOf, maskOf } from "../support/simulation-flows.ts";
 import { FakeGate } from "../support/simulation-scene.ts";
 
 interface Run {
@@ -55,8 +56,6 @@ interface Trace {
   readonly condition: Parameters<ReturnType<Network["build"]>["trace"]>[2];
 }
 
-const fieldsOf = (m: FlowMatch): Record<string, unknown> => Object.fromEntries(Object.entries(m));
-
 /** What becomes of the packet, in a form that compares. */
 function effects(ctx: PacketContext): unknown {
   return {
@@ -70,21 +69,6 @@ function effects(ctx: PacketContext): unknown {
     generated: ctx.generatedPackets,
   };
 }
-
-/** Outputs as the flow of `p` would make them of the packet `q`. */
-function asFlowWould(p: PacketContext, q: FlowMatch): unknown[] {
-  return p.outputs.map((o) => {
-    const header: Record<string, unknown> = fieldsOf(q);
-    for (const [name, value] of Object.entries(o.header) as [keyof FlowMatch, unknown][])
-      if (value !== p.original[name] || isRewritten(name, o.rewritten)) header[name] = value;
-    return { port: o.port.id, header };
-  });
-}
-
-const REWRITABLE: Partial<Record<string, number>> = { ethSrc: 1 << 4, ethDst: 1 << 5 };
-const isRewritten = (name: string, fields: number): boolean => ((REWRITABLE[name] ?? 0) & fields) !== 0;
-
-const maskOf = (ctx: PacketContext): FlowMask => completeMask(ctx.original, ctx.seen, ctx.nwSrcBits, ctx.nwDstBits);
 
 describe("the simulation at random", () => {
   it("gives the same result and the same steps for the same packet, also from a used context", () => {

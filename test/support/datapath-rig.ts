@@ -1,4 +1,13 @@
-import type { Datapath, DatapathListener, DatapathPort, FlowEntry, FlowRemoved, PacketIn } from "#core/datapath";
+import assert from "node:assert/strict";
+import {
+  type Datapath,
+  type DatapathListener,
+  type DatapathPort,
+  type FlowEntry,
+  type FlowRemoved,
+  type PacketIn,
+  packetIn,
+} from "#core/datapath";
 import { type FieldSet, type FlowAction, FlowMatch, parseFlowMatch } from "#core/flows";
 
 /** A VM's end of a port, as a test drives it. */
@@ -48,7 +57,9 @@ export class RecordingListener implements DatapathListener {
 
   packetIn(packet: PacketIn): void {
     this.check();
-    this.packets.push(packet);
+    assert.deepEqual(packet.bytes.slice(packet.start, packet.end), packet.frame.slice());
+    // Valid only now, but for its frame.
+    this.packets.push({ ...packetIn(packet.frame, packet.match), match: packet.match.clone() });
     this.onPacket(packet);
   }
 

@@ -8,6 +8,8 @@ import {
   type FlowEntry,
   flowSourcePort,
   longestServed,
+  type PacketIn,
+  packetIn,
   tunnelTagGrowth,
 } from "#core/datapath";
 import { type FlowAction, FlowMatch, IN_PORT, type OutputFrame, parseFlowMatch, runActions } from "#core/flows";
@@ -130,8 +132,16 @@ export class FabricSwitch implements Datapath {
     if (this.state === "running") this.run(frame, actions, inPort);
   }
 
+  forward({ frame, inPort }: PacketIn, actions: readonly FlowAction[]): void {
+    this.packetOut(frame, actions, inPort);
+  }
+
   counters(cookie: number): FlowCounters | null {
     return this.flows.counters(cookie);
+  }
+
+  readMatch(cookie: number, match: FlowMatch): boolean {
+    return this.flows.readMatch(cookie, match);
   }
 
   stats(): DatapathCounters {
@@ -236,7 +246,7 @@ export class FabricSwitch implements Datapath {
     const flow = this.flows.hit(match, frame.length);
     if (flow === null || this.tooLong(frame, flow.actions)) {
       if (this.mailbox === null) this.counts.noController++;
-      else if (this.mailbox.packetIn({ frame, inPort, tunnelKey, tunnelSrc, tunnelDst })) this.upcalls++;
+      else if (this.mailbox.packetIn(packetIn(frame, match))) this.upcalls++;
       else this.counts.upcallQueueFull++;
       return;
     }

@@ -1,12 +1,11 @@
 import type { Clock, Scheduler } from "#core/base";
-import { type FlowCounters, type FlowEntry, type FlowRemoved, FlowTable } from "#core/datapath";
+import { type FlowCounters, type FlowEntry, type FlowRemoved, FlowTable, NONE } from "#core/datapath";
 import type { FlowAction, FlowMask, FlowMatch } from "#core/flows";
 import { type Timed, TimedQueue } from "./timed-queue.ts";
 
 /** An entry with its life: counters, timers, and its place between less and more recently used ones. */
-export class InstalledFlow implements FlowEntry, Timed {
+export class InstalledFlow implements Timed {
   readonly cookie: number;
-  readonly match: FlowMatch;
   readonly mask: FlowMask;
   readonly actions: readonly FlowAction[];
   readonly idleTimeoutMs: number;
@@ -23,7 +22,6 @@ export class InstalledFlow implements FlowEntry, Timed {
 
   constructor(entry: FlowEntry, nowMs: number) {
     this.cookie = entry.cookie;
-    this.match = entry.match.clone();
     this.mask = entry.mask;
     this.actions = [...entry.actions];
     this.idleTimeoutMs = entry.idleTimeoutMs;
@@ -68,8 +66,8 @@ export class FlowStore {
   /** @throws MidotraceError INTERNAL for a cookie in use and for a mask with userspace-only fields. */
   install(entry: FlowEntry): void {
     const flow = new InstalledFlow(entry, this.clock.monotonicMs());
-    const evict = this.size >= this.limit && !this.table.has(flow.match, flow.mask) ? this.oldest : null;
-    if (!this.table.add(flow)) {
+    const evict = this.size >= this.limit && !this.table.has(entry.match, flow.mask) ? this.oldest : null;
+    if (this.table.add(flow.cookie, flow, entry.match) === NONE) {
       this.onRemoved({ cookie: entry.cookie, reason: "deleted", packets: 0, bytes: 0 });
       return;
     }
@@ -79,14 +77,15 @@ export class FlowStore {
   }
 
   remove(cookie: number): void {
-    const flow = this.table.get(cookie);
+    const flow = this.get(cookie);
     if (flow !== null) this.end(flow, "deleted");
   }
 
   /** Finds the flow of a packet and counts the packet. */
   hit(match: FlowMatch, lengthBytes: number): InstalledFlow | null {
-    const flow = this.table.lookup(match);
-    if (flow === null) return null;
+    const n = this.table.lookup(match);
+    if (n === NONE) return null;
+    const flow = this.table.at(n);
     flow.packets++;
     flow.bytes += lengthBytes;
     flow.usedMs = this.clock.monotonicMs();
@@ -98,8 +97,20 @@ export class FlowStore {
   }
 
   counters(cookie: number): FlowCounters | null {
-    const flow = this.table.get(cookie);
+    const flow = this.get(cookie);
     return flow === null ? null : { packets: flow.packets, bytes: flow.bytes };
+  }
+
+  readMatch(cookie: number, match: FlowMatch): boolean {
+    const n = this.table.find(cookie);
+    if (n === NONE) return false;
+    this.table.readMatch(n, match);
+    return true;
+  }
+
+  private get(cookie: number): InstalledFlow | null {
+    const n = this.table.find(cookie);
+    return n === NONE ? null : this.table.at(n);
   }
 
   /** Forgets everything and reports nothing. */
@@ -124,7 +135,7 @@ export class FlowStore {
   }
 
   private end(flow: InstalledFlow, reason: FlowRemoved["reason"]): void {
-    this.table.remove(flow.cookie);
+    this.table.remove(this.table.find(flow.cookie));
     this.timers.cancel(flow);
     this.unlink(flow);
     this.onRemoved({ cookie: flow.cookie, reason, packets: flow.packets, bytes: flow.bytes });

@@ -5,12 +5,15 @@ import { Output, Session, type SessionHandler, type SessionOptions } from "#prot
 /** Of connections on which events come, and of others. */
 const READ_BYTES = { events: 262_144, replies: 16_384 } as const;
 
+/** So much goes out at once: the switch works on it while more is made. */
+const WRITE_BYTES = 10_000;
+
 /** Where a switch takes connections: the path of a Unix socket, or `tcp:HOST:PORT`. */
 export type SwitchAddress = string;
 
 /**
- * A session on a socket. What encoders write to `output` goes out in one piece when the code that is running now is
- * done: call `send` after writing. Bytes that come in lie in one buffer that is used again.
+ * A session on a socket. What encoders write to `output` goes out when the code that is running now is done, or when it is
+ * much: call `send` after writing. Bytes that come in lie in one buffer that is used again.
  */
 export class Connection {
   readonly output = new Output();
@@ -79,13 +82,23 @@ export class Connection {
   }
 
   send(): void {
+    if (this.output.length >= WRITE_BYTES) {
+      this.write();
+      return;
+    }
     if (this.flushing || this.output.length === 0) return;
     this.flushing = true;
     queueMicrotask(() => {
       this.flushing = false;
-      if (this.over || this.output.length === 0) return;
-      this.socket?.write(this.output.take());
+      this.write();
     });
+  }
+
+  private write(): void {
+    const { output, socket } = this;
+    if (this.over || socket === null || output.length === 0) return;
+    const bytes = output.take();
+    socket.write(bytes, () => output.giveBack(bytes));
   }
 
   private end(reason: string): void {

@@ -1,15 +1,16 @@
 import type { Cancel, Clock, Scheduler } from "#core/base";
-import type { FlowCounters, FlowEntry, FlowRemoved } from "#core/datapath";
-import { type FlowMatch, formatMasked } from "#core/flows";
+import { type FlowCounters, type FlowEntry, type FlowRemoved, NONE } from "#core/datapath";
+import { type FlowAction, FlowMatch, formatMasked } from "#core/flows";
 import { type FlowRecord, OFPRR, writeDeleteByCookie } from "#protocols/openflow";
 import { cookieHigh, cookieLow, cookieOf, ROUND_MASK, roundOf, wireCookie } from "./cookies.ts";
-import { Entries, Entry, ServedEntries } from "./entries.ts";
+import { type Ended, Entries, ServedEntries, sum } from "./entries.ts";
 import { FlowStatistics } from "./flow-statistics.ts";
 import { FlowWriter } from "./flow-writer.ts";
 import type { FoundFlows } from "./found-flows.ts";
 import { isTooLong } from "./frame-length.ts";
 import { type Log, RareLog } from "./log.ts";
 import { TABLE } from "./program.ts";
+import { Rules } from "./rules.ts";
 import type { SwitchConfig } from "./switch-config.ts";
 import type { SwitchLink } from "./switch-link.ts";
 
@@ -42,6 +43,7 @@ export class FlowKeeper {
   private readonly parts: KeeperParts;
   private readonly rarely: RareLog;
   private readonly entries = new Entries();
+  private readonly rules = new Rules();
   private readonly served = new ServedEntries();
   private readonly writer: FlowWriter;
   private frameLimit = Infinity;
@@ -56,10 +58,11 @@ export class FlowKeeper {
     this.rarely = new RareLog(log, clock);
     this.statistics = new FlowStatistics(clock, scheduler, this.entries);
     this.writer = new FlowWriter({
+      entries: this.entries,
       clock,
       scheduler,
       frameLimit: () => this.frameLimit,
-      tooLong: (entry) => this.notTaken(entry, "its actions do not fit a message"),
+      tooLong: (n) => this.notTaken(n, "its actions do not fit a message"),
     });
   }
 
@@ -70,43 +73,52 @@ export class FlowKeeper {
   /** @throws MidotraceError INTERNAL for a cookie in use and for a mask with userspace-only fields. */
   install(entry: FlowEntry, tunnelPort: number): void {
     const { config, clock, link, lanes } = this.parts;
-    const own = new Entry(entry, tunnelPort, config.datapathType !== "system");
-    if (!this.entries.add(own, lanes)) this.report({ cookie: own.cookie, reason: "deleted", packets: 0, bytes: 0 });
-    else if (own.served) this.served.add(own, clock.monotonicMs());
-    else if (link.attached) this.writer.change(own);
+    const rule = this.rules.of(entry, tunnelPort, config.datapathType !== "system");
+    const { cookie } = entry;
+    if (this.entries.add(cookie, rule, entry.match, lanes) === NONE)
+      this.report({ cookie, reason: "deleted", packets: 0, bytes: 0 });
+    else if (rule.served) this.served.add(cookie, rule, clock.monotonicMs());
+    else if (link.attached) this.writer.change(cookie);
   }
 
   remove(cookie: number): void {
-    const entry = this.entries.get(cookie);
-    if (entry === null) return;
-    if (this.parts.link.attached && entry.inSwitch) {
-      this.entries.leave(entry);
-      entry.writtenMs = Math.trunc(this.parts.clock.monotonicMs());
-      this.writer.change(entry);
+    const { entries } = this;
+    const n = entries.find(cookie);
+    if (n === NONE) return;
+    if (this.parts.link.attached && entries.isInSwitch(n)) {
+      entries.leave(n, Math.trunc(this.parts.clock.monotonicMs()));
+      this.writer.change(cookie);
       return;
     }
-    this.served.delete(entry);
+    this.served.delete(cookie);
     // The switch does not have it; or is away, and is told when it is back.
-    this.entries.end(cookie);
-    this.statistics.entryEnded(entry.packets);
-    this.report({ cookie, reason: "deleted", ...entry.counters() });
+    const { counts } = entries.end(cookie) as Ended;
+    this.statistics.entryEnded(counts?.packets ?? 0);
+    this.report({ cookie, reason: "deleted", ...sum(counts) });
   }
 
   counters(cookie: number): FlowCounters | null {
-    const entry = this.entries.get(cookie);
-    if (entry === null) return null;
+    const n = this.entries.find(cookie);
+    if (n === NONE) return null;
     this.statistics.wantEntry(cookie);
-    return entry.counters();
+    return this.entries.counters(n);
+  }
+
+  readMatch(cookie: number, match: FlowMatch): boolean {
+    const n = this.entries.find(cookie);
+    if (n === NONE) return false;
+    this.entries.readMatch(n, match);
+    return true;
   }
 
   /** About once a second. */
   tick(): void {
     this.checkFrameLimit();
     const now = this.parts.clock.monotonicMs();
-    for (const [entry, reason] of this.served.due(now)) this.ended(entry.cookie, reason);
-    for (const entry of this.entries.leavers()) {
-      if (now - entry.writtenMs < LEAVE_MS) break;
-      this.ended(entry.cookie, "deleted");
+    for (const [cookie, reason] of this.served.due(now)) this.ended(cookie, reason);
+    for (const { cookie, writtenMs } of this.entries.leavers()) {
+      if (now - writtenMs < LEAVE_MS) break;
+      this.ended(cookie, "deleted");
     }
   }
 
@@ -116,10 +128,11 @@ export class FlowKeeper {
     if (limit === this.frameLimit) return;
     this.frameLimit = limit;
     if (!this.parts.link.attached) return;
-    for (const entry of this.entries) {
-      if (!entry.viaTunnel || entry.state !== "written") continue;
-      entry.state = "waiting";
-      this.writer.change(entry);
+    const { entries } = this;
+    for (const n of entries) {
+      if (entries.ruleOf(n).tagGrowth === null || entries.isWaiting(n)) continue;
+      entries.wait(n);
+      this.writer.change(entries.cookieOf(n));
     }
   }
 
@@ -135,17 +148,20 @@ export class FlowKeeper {
     this.frameLimit = config.tunnelFrameLimit;
     this.writer.open(link.lanes.length === 0 ? [main] : link.lanes, run.round, run.priority);
     let replayed = 0;
-    for (const entry of this.entries) {
-      if (entry.served) continue;
+    const { entries } = this;
+    for (const n of entries) {
+      const rule = entries.ruleOf(n);
+      if (rule.served) continue;
+      const cookie = entries.cookieOf(n);
       // Entries with tunnel outputs carry the limit of their time. What was about to be written is so still.
-      if (present.has(entry.cookie) && !entry.viaTunnel && entry.state === "written") continue;
-      if (!present.has(entry.cookie)) entry.restart();
-      entry.state = "waiting";
-      this.writer.change(entry);
+      if (present.has(cookie) && rule.tagGrowth === null && !entries.isWaiting(n)) continue;
+      if (!present.has(cookie)) entries.restart(n);
+      entries.wait(n);
+      this.writer.change(cookie);
       replayed++;
     }
     for (const cookie of present) {
-      if (this.entries.get(cookie) !== null) continue;
+      if (entries.find(cookie) !== NONE) continue;
       writeDeleteByCookie(main.output, main.session.nextXid(), cookieHigh(run.round, cookie), cookieLow(cookie));
     }
     main.send();
@@ -164,7 +180,7 @@ export class FlowKeeper {
     session.flowStats(
       { table: TABLE.ENTRIES, cookie: wireCookie(run.round, 0), cookieMask: ROUND_MASK },
       ({ cookieHigh, cookieLow }) => {
-        if (this.entries.get(cookieOf(cookieHigh, cookieLow)) !== null) return;
+        if (this.entries.find(cookieOf(cookieHigh, cookieLow)) !== NONE) return;
         writeDeleteByCookie(output, session.nextXid(), cookieHigh, cookieLow);
       },
       () => main.send(),
@@ -177,64 +193,66 @@ export class FlowKeeper {
     this.lookAgain = null;
     this.writer.close();
     this.statistics.close();
-    for (const entry of this.entries.leavers()) this.ended(entry.cookie, "deleted");
+    for (const { cookie } of this.entries.leavers()) this.ended(cookie, "deleted");
   }
 
-  /** The entry that serves such a packet; null: the agent has to. */
-  covering(match: FlowMatch, lengthBytes: number): Entry | null {
-    const entry = this.entries.covering(match);
-    return entry !== null && isTooLong(entry, lengthBytes, this.frameLimit) ? null : entry;
+  /** The number of the entry that serves such a packet; NONE: the agent has to. */
+  covering(match: FlowMatch, lengthBytes: number): number {
+    const n = this.entries.covering(match);
+    return n !== NONE && isTooLong(this.entries.ruleOf(n), lengthBytes, this.frameLimit) ? NONE : n;
+  }
+
+  actionsOf(n: number): readonly FlowAction[] {
+    return this.entries.ruleOf(n).actions;
   }
 
   /**
    * A packet of the entry came up and is served from here: the entry is on its way into the switch, is being replayed, or
    * is missing there.
    */
-  serve(entry: Entry, lengthBytes: number): void {
+  serve(n: number, lengthBytes: number): void {
+    const { entries } = this;
     this.answered++;
-    entry.morePackets++;
-    entry.moreBytes += lengthBytes;
+    entries.answered(n, lengthBytes);
     const now = this.parts.clock.monotonicMs();
-    if (entry.served) this.served.used(entry, now);
-    if (entry.state !== "written" || !this.parts.link.attached || now - entry.writtenMs < HEAL_MS) return;
-    const match = formatMasked(entry.match, entry.mask);
-    this.rarely.say("warn", "an entry is written again", "its packets come up", { match });
-    entry.healed = true;
-    entry.state = "waiting";
-    this.writer.change(entry);
+    const cookie = entries.cookieOf(n);
+    if (entries.ruleOf(n).served) this.served.used(cookie, now);
+    if (entries.isWaiting(n) || !this.parts.link.attached || entries.ageMs(n, now) < HEAL_MS) return;
+    this.rarely.say("warn", "an entry is written again", "its packets come up", { match: this.textOf(n) });
+    entries.heal(n);
+    this.writer.change(cookie);
   }
 
   flowRemoved(record: FlowRecord): void {
     const round = roundOf(record.cookieHigh);
     const cookie = cookieOf(record.cookieHigh, record.cookieLow);
     if (round !== this.parts.link.run?.round) return;
-    const entry = this.entries.get(cookie);
-    if (entry?.state === "waiting") {
-      // It was to be written again at this moment, so it stays.
-      entry.restart();
-      return;
-    }
-    this.ended(cookie, reasonOf(record.reason), record);
+    const n = this.entries.find(cookie);
+    // It was to be written again at this moment, so it stays.
+    if (n !== NONE && this.entries.isWaiting(n)) this.entries.restart(n);
+    else this.ended(cookie, reasonOf(record.reason), record);
   }
 
   /** Reports the end of an entry, once. */
   private ended(cookie: number, reason: FlowRemoved["reason"], record?: FlowRecord): void {
-    const leaving = this.entries.get(cookie) === null;
-    const entry = this.entries.end(cookie);
-    if (entry === null) return;
-    if (record !== undefined) {
-      entry.packets = record.packets;
-      entry.bytes = record.bytes;
-    }
-    this.statistics.entryEnded(entry.packets);
+    const ended = this.entries.end(cookie);
+    if (ended === null) return;
+    const { counts, healed, leaving } = ended;
+    const packets = record?.packets ?? counts?.packets ?? 0;
+    const bytes = record?.bytes ?? counts?.bytes ?? 0;
+    this.statistics.entryEnded(packets);
     const main = this.parts.link.connection;
     const { run } = this.parts.link;
-    if (entry.healed && main !== null && run !== null) {
+    if (healed && main !== null && run !== null) {
       writeDeleteByCookie(main.output, main.session.nextXid(), cookieHigh(run.round, cookie), cookieLow(cookie));
       main.send();
     }
-    const removed: FlowRemoved = { cookie, reason: leaving ? "deleted" : reason, ...entry.counters() };
-    this.parts.removed(removed);
+    this.parts.removed({
+      cookie,
+      reason: leaving ? "deleted" : reason,
+      packets: packets + (counts?.morePackets ?? 0),
+      bytes: bytes + (counts?.moreBytes ?? 0),
+    });
   }
 
   refused(text: string, cookie: { readonly high: number; readonly low: number } | null): void {
@@ -243,16 +261,22 @@ export class FlowKeeper {
       this.rarely.say("warn", "the switch refused a message", text);
       return;
     }
-    const entry = this.entries.get(cookieOf(cookie.high, cookie.low));
-    if (entry === null) this.rarely.say("warn", "the switch refused a change of an entry", text);
-    else this.notTaken(entry, text);
+    const n = this.entries.find(cookieOf(cookie.high, cookie.low));
+    if (n === NONE) this.rarely.say("warn", "the switch refused a change of an entry", text);
+    else this.notTaken(n, text);
   }
 
-  private notTaken(entry: Entry, because: string): void {
-    const match = formatMasked(entry.match, entry.mask);
-    this.rarely.say("error", "the switch does not take an entry", because, { match });
-    this.entries.end(entry.cookie);
-    this.report({ cookie: entry.cookie, reason: "deleted", ...entry.counters() });
+  private notTaken(n: number, because: string): void {
+    this.rarely.say("error", "the switch does not take an entry", because, { match: this.textOf(n) });
+    const cookie = this.entries.cookieOf(n);
+    const ended = this.entries.end(cookie);
+    this.report({ cookie, reason: "deleted", ...sum(ended?.counts ?? null) });
+  }
+
+  private textOf(n: number): string {
+    const match = new FlowMatch();
+    this.entries.readMatch(n, match);
+    return formatMasked(match, this.entries.ruleOf(n).mask);
   }
 
   /** To the listener, from outside of the call that runs now. */

@@ -1,4 +1,5 @@
 import type { Cancel, Clock, Scheduler } from "#core/base";
+import { NONE } from "#core/datapath";
 import type { FlowRecord } from "#protocols/openflow";
 import { EXACT_COOKIE } from "#protocols/openflow";
 import type { Connection } from "./connection.ts";
@@ -108,7 +109,7 @@ export class FlowStatistics {
     this.polledMs = now;
     const { session } = connection;
     for (const [cookie, askedMs] of this.wanted)
-      if (now - askedMs > INTEREST_MS || this.entries.get(cookie) === null) this.wanted.delete(cookie);
+      if (now - askedMs > INTEREST_MS || this.entries.find(cookie) === NONE) this.wanted.delete(cookie);
     const each = (record: FlowRecord): void => this.told(record);
     const done = (): void => {};
     if (this.wanted.size > SINGLE_QUESTIONS)
@@ -145,9 +146,7 @@ export class FlowStatistics {
   }
 
   private told(record: FlowRecord): void {
-    const entry = this.entries.get(cookieOf(record.cookieHigh, record.cookieLow));
-    if (entry === null) return;
-    entry.packets = record.packets;
-    entry.bytes = record.bytes;
+    const n = this.entries.find(cookieOf(record.cookieHigh, record.cookieLow));
+    if (n !== NONE) this.entries.told(n, record.packets, record.bytes);
   }
 }

@@ -1,10 +1,13 @@
 import type { Cancel, Clock, Scheduler } from "#core/base";
-import { writeDeleteByCookie, writeFlowAdd } from "#protocols/openflow";
+import { NONE } from "#core/datapath";
+import { FlowMatch } from "#core/flows";
+import { encodeInstructions, writeDeleteByCookie, writeFlowAdd } from "#protocols/openflow";
 import type { Connection } from "./connection.ts";
 import { cookieHigh, cookieLow } from "./cookies.ts";
-import { type Entry, timeoutSeconds } from "./entries.ts";
+import { type Entries, timeoutSeconds } from "./entries.ts";
 import { lengthGuard } from "./frame-length.ts";
 import { TABLE } from "./program.ts";
+import type { Rule } from "./rules.ts";
 
 /** Changes of a batch go to the switch together: each batch costs it one pass over its flows. */
 const BATCH_MS = 20;
@@ -13,13 +16,17 @@ const AT_ONCE = 20;
 /** No more is written while the switch has not taken this much. */
 const BACKLOG_BYTES = 1_048_576;
 
+/** Rules whose instructions are kept as bytes. */
+const MAX_ENCODED = 4_096;
+
 export interface WriterParts {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
+  readonly entries: Entries;
   /** Bytes of the longest frame without tags that the tunnel takes. */
   readonly frameLimit: () => number;
   /** The entry cannot be written: its action list is longer than a message. */
-  readonly tooLong: (entry: Entry) => void;
+  readonly tooLong: (n: number) => void;
 }
 
 /**
@@ -30,13 +37,16 @@ export interface WriterParts {
 export class FlowWriter {
   private readonly parts: WriterParts;
   private lanes: readonly Connection[] = [];
-  private queue: Entry[] = [];
+  /** Cookies. */
+  private queue: number[] = [];
   private round = 0;
   private priority = 0;
   private windowMs = -Infinity;
   private atOnce = 0;
   private flushing = false;
   private timer: Cancel | null = null;
+  private readonly match = new FlowMatch();
+  private readonly encoded = new Map<Rule, { readonly limitBytes: number; readonly bytes: Uint8Array }>();
 
   constructor(parts: WriterParts) {
     this.parts = parts;
@@ -58,10 +68,10 @@ export class FlowWriter {
     this.timer = null;
   }
 
-  /** The entry is to be written, or (its state is "leaving") deleted. */
-  change(entry: Entry): void {
+  /** The entry waits to be written, or asked to leave. */
+  change(cookie: number): void {
     if (this.lanes.length === 0) return;
-    this.queue.push(entry);
+    this.queue.push(cookie);
     this.wake();
   }
 
@@ -96,10 +106,8 @@ export class FlowWriter {
     const now = Math.trunc(this.parts.clock.monotonicMs());
     let done = 0;
     for (; done < queue.length; done++) {
-      const entry = queue[done] as Entry;
-      const lane = lanes[entry.lane % lanes.length] as Connection;
       if (done % 64 === 0 && lanes.some((l) => l.backlogBytes > BACKLOG_BYTES)) break;
-      this.write(lane, entry, now);
+      this.write(queue[done] as number, now);
     }
     this.atOnce += done;
     this.queue = done === queue.length ? [] : queue.slice(done);
@@ -107,31 +115,55 @@ export class FlowWriter {
     if (this.queue.length > 0 && this.timer === null) this.later(BATCH_MS);
   }
 
-  private write(lane: Connection, entry: Entry, nowMs: number): void {
-    const { output, session } = lane;
-    const high = cookieHigh(this.round, entry.cookie);
-    const low = cookieLow(entry.cookie);
-    if (entry.state === "leaving") {
-      entry.writtenMs = nowMs;
-      writeDeleteByCookie(output, session.nextXid(), high, low);
-    } else if (entry.state === "waiting") {
-      entry.state = "written";
-      entry.inSwitch = true;
-      entry.writtenMs = nowMs;
-      const { match, mask, actions } = entry;
-      const written = writeFlowAdd(output, session.nextXid(), {
-        table: TABLE.ENTRIES,
-        priority: this.priority,
-        cookieHigh: high,
-        cookieLow: low,
-        match,
-        mask,
-        actions,
-        idleTimeoutS: timeoutSeconds(entry.idleTimeoutMs),
-        hardTimeoutS: timeoutSeconds(entry.hardTimeoutMs),
-        guard: lengthGuard(entry, this.parts.frameLimit()),
-      });
-      if (!written) this.parts.tooLong(entry);
+  /** What has changed once more, or is gone, needs nothing. */
+  private write(cookie: number, nowMs: number): void {
+    const { entries } = this.parts;
+    const n = entries.find(cookie);
+    if (n !== NONE) {
+      if (entries.isWaiting(n)) this.add(cookie, n, nowMs);
+      return;
     }
+    const leaver = entries.leaver(cookie);
+    if (leaver === null) return;
+    leaver.writtenMs = nowMs;
+    const { output, session } = this.lane(leaver.lane);
+    writeDeleteByCookie(output, session.nextXid(), cookieHigh(this.round, cookie), cookieLow(cookie));
+  }
+
+  private add(cookie: number, n: number, nowMs: number): void {
+    const { entries } = this.parts;
+    const { match } = this;
+    const rule = entries.ruleOf(n);
+    const { output, session } = this.lane(entries.laneOf(n));
+    entries.written(n, nowMs);
+    entries.readMatch(n, match);
+    const written = writeFlowAdd(output, session.nextXid(), {
+      table: TABLE.ENTRIES,
+      priority: this.priority,
+      cookieHigh: cookieHigh(this.round, cookie),
+      cookieLow: cookieLow(cookie),
+      match,
+      mask: rule.mask,
+      idleTimeoutS: timeoutSeconds(rule.idleTimeoutMs),
+      hardTimeoutS: timeoutSeconds(rule.hardTimeoutMs),
+      instructions: this.instructions(rule),
+    });
+    if (!written) this.parts.tooLong(n);
+  }
+
+  /** Of the entry in `match`. */
+  private instructions(rule: Rule): Uint8Array {
+    const limitBytes = this.parts.frameLimit();
+    const kept = this.encoded.get(rule);
+    if (kept !== undefined && kept.limitBytes === limitBytes) return kept.bytes;
+    const bytes = encodeInstructions(this.match, rule.actions, lengthGuard(rule, limitBytes));
+    if (this.encoded.size >= MAX_ENCODED) this.encoded.clear();
+    // A rewrite of ports is another one for each protocol, which a rule is not made for.
+    if (!rule.actions.some((a) => a.kind === "set-tp")) this.encoded.set(rule, { limitBytes, bytes });
+    return bytes;
+  }
+
+  private lane(number: number): Connection {
+    return this.lanes[number % this.lanes.length] as Connection;
   }
 }

@@ -1,13 +1,15 @@
 import { type Cancel, type Clock, MidotraceError, type Random, type Scheduler } from "#core/base";
-import type {
-  Datapath,
-  DatapathCounters,
-  DatapathListener,
-  DatapathPort,
-  FlowCounters,
-  FlowEntry,
+import {
+  type Datapath,
+  type DatapathCounters,
+  type DatapathListener,
+  type DatapathPort,
+  type FlowCounters,
+  type FlowEntry,
+  NONE,
+  type PacketIn,
 } from "#core/datapath";
-import { type FlowAction, FlowMatch, parseFlowMatch } from "#core/flows";
+import type { FlowAction, FlowMatch } from "#core/flows";
 import type { FlowRecord, PacketInMessage } from "#protocols/openflow";
 import { PROGRAM_ROUND, roundOf, wireCookie } from "./cookies.ts";
 import { EarlierFlows } from "./earlier-flows.ts";
@@ -18,6 +20,7 @@ import { PacketOuts } from "./packet-out.ts";
 import { MISS_COOKIE } from "./program.ts";
 import type { SwitchConfig } from "./switch-config.ts";
 import { SwitchLink } from "./switch-link.ts";
+import { Upcall } from "./upcall.ts";
 
 export interface OvsDatapathOptions {
   readonly config: SwitchConfig;
@@ -40,7 +43,8 @@ export class OvsDatapath implements Datapath {
   private readonly keeper: FlowKeeper;
   private readonly earlier: EarlierFlows;
   private readonly packetOuts = new PacketOuts();
-  private readonly match = new FlowMatch();
+  private readonly upcall = new Upcall();
+  private readonly tellPacket = (listener: DatapathListener): void => listener.packetIn(this.upcall);
   private listener: DatapathListener | null = null;
   private running = false;
   private readonly firstAttached: (() => void)[] = [];
@@ -129,8 +133,17 @@ export class OvsDatapath implements Datapath {
     if (connection !== null) this.packetOuts.send(connection, frame, actions, inPort, this.tunnelPort);
   }
 
+  forward(packet: PacketIn, actions: readonly FlowAction[]): void {
+    const connection = this.link.connection;
+    if (connection !== null) this.packetOuts.forward(connection, packet, actions, this.tunnelPort);
+  }
+
   counters(cookie: number): FlowCounters | null {
     return this.keeper.counters(cookie);
+  }
+
+  readMatch(cookie: number, match: FlowMatch): boolean {
+    return this.keeper.readMatch(cookie, match);
   }
 
   stats(): DatapathCounters {
@@ -205,22 +218,18 @@ export class OvsDatapath implements Datapath {
   private packetIn(message: PacketInMessage, bytes: Uint8Array): void {
     if (message.cookieLow === MISS_COOKIE.low && message.cookieHigh === MISS_COOKIE.high)
       this.keeper.statistics.arrivals++;
-    const frame = bytes.slice(message.frameStart, message.frameEnd);
-    const { match } = this;
-    const { inPort, tunnelKey, tunnelSrc, tunnelDst } = message;
-    match.inPort = inPort;
-    match.tunnelKey = tunnelKey;
-    match.tunnelSrc = tunnelSrc;
-    match.tunnelDst = tunnelDst;
-    parseFlowMatch(frame, match);
-    const entry = this.keeper.covering(match, frame.length);
-    if (entry !== null) {
-      if (entry.actions.length > 0) this.packetOut(frame, entry.actions, inPort);
-      this.keeper.serve(entry, frame.length);
+    const { upcall } = this;
+    upcall.begin(message, bytes);
+    const lengthBytes = upcall.end - upcall.start;
+    const entry = this.keeper.covering(upcall.match, lengthBytes);
+    if (entry !== NONE) {
+      const actions = this.keeper.actionsOf(entry);
+      if (actions.length > 0) this.forward(upcall, actions);
+      this.keeper.serve(entry, lengthBytes);
       return;
     }
     this.upcalls++;
-    this.tell((listener) => listener.packetIn({ frame, inPort, tunnelKey, tunnelSrc, tunnelDst }));
+    this.tell(this.tellPacket);
   }
 
   /** What a listener throws is a defect of its own; the stream of the switch is not to be torn by it. */

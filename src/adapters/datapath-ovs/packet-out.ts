@@ -1,7 +1,9 @@
-import { type FlowAction, IN_PORT, type OutputFrame, runActions } from "#core/flows";
+import type { PacketIn } from "#core/datapath";
+import { type FlowAction, IN_PORT, isRewrite, type OutputFrame, rewrite, runActions } from "#core/flows";
 import {
   beginPacketOut,
   endPacketOut,
+  endPacketOutOf,
   MAX_MESSAGE_BYTES,
   OFPP,
   PACKET_OUT_MARK_BYTES,
@@ -45,6 +47,28 @@ export class PacketOuts {
     connection.send();
   }
 
+  /** A packet that has come up. The usual list is run where the frame lies in the message: nothing is made for it. */
+  forward(connection: Connection, packet: PacketIn, actions: readonly FlowAction[], tunnelPort: number): void {
+    const { inPort, bytes, start, end } = packet;
+    const last = actions[actions.length - 1];
+    if (last === undefined || !isStraight(actions)) {
+      this.send(connection, packet.frame, actions, inPort, tunnelPort);
+      return;
+    }
+    const port = last.kind === "output" ? last.port : OFPP.IN_PORT;
+    if (port === inPort) return;
+    const tunnel = port === tunnelPort ? tunnelOf(actions) : null;
+    if (port === tunnelPort && tunnel === null) return;
+    const out = connection.output;
+    const mark = beginPacketOut(out, connection.session.nextXid(), inPort);
+    if (tunnel !== null) writeSetTunnel(out, tunnel.key, tunnel.dst);
+    writeOutput(out, port);
+    const frameAt = endPacketOutOf(out, mark, bytes, start, end);
+    if (frameAt < 0) this.tooLong++;
+    else if (actions.length > 1) rewriteAll(out.bytes.subarray(frameAt, frameAt + end - start), actions);
+    connection.send();
+  }
+
   private output(port: number, frame: Uint8Array, tunnelKey: number, tunnelDst: number): void {
     const { connection, inPort, tunnelPort } = this;
     if (connection === null || port === inPort) return;
@@ -70,5 +94,32 @@ export class PacketOuts {
     if (this.frame === null) return;
     if (!endPacketOut(connection.output, this.mark, this.frame)) this.tooLong++;
     this.frame = null;
+  }
+}
+
+/** Rewrites, and then one output. */
+function isStraight(actions: readonly FlowAction[]): boolean {
+  const last = actions.length - 1;
+  for (let i = 0; i <= last; i++) {
+    const { kind } = actions[i] as FlowAction;
+    const output = kind === "output" || kind === "output-in-port";
+    if (output !== (i === last) || kind === "push-vlan" || kind === "pop-vlan") return false;
+  }
+  return true;
+}
+
+/** The last one of the list. */
+function tunnelOf(actions: readonly FlowAction[]): Extract<FlowAction, { kind: "set-tunnel" }> | null {
+  for (let i = actions.length - 1; i >= 0; i--) {
+    const action = actions[i] as FlowAction;
+    if (action.kind === "set-tunnel") return action.dst === 0 ? null : action;
+  }
+  return null;
+}
+
+function rewriteAll(frame: Uint8Array, actions: readonly FlowAction[]): void {
+  for (let i = 0; i < actions.length; i++) {
+    const action = actions[i] as FlowAction;
+    if (isRewrite(action)) rewrite(frame, action);
   }
 }

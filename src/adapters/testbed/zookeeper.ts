@@ -241,6 +241,8 @@ export class ZookeeperServer {
 
   /** What it is in its ensemble; null: it does not serve. */
   async mode(): Promise<ZookeeperMode | null> {
+    // Another may have taken its port.
+    if (this.child === null) return null;
     const answer = await askSrvr(this.host, this.ports.client, this.o.prefix);
     const mode = /^Mode: (\w+)/m.exec(answer)?.[1];
     return mode === "standalone" || mode === "leader" || mode === "follower" ? mode : null;

@@ -146,8 +146,9 @@ export class Agent implements Lifecycle {
       armed: (device, traces) => {
         o.log("debug", "traces armed", { device: device.id, requests: traces.map((t) => t.requestId) });
         for (const trace of traces) this.gate.revive(trace.ruleId);
+        this.flows.ways.clear();
         const stale = flowsThatCouldMatch(this.flows, this.topology, this.learned, device, traces);
-        for (const flow of stale) this.flows.remove(flow);
+        for (const cookie of stale) this.flows.remove(cookie);
         this.count.revalidated += stale.length;
       },
       disarmed: (rules) => rules.forEach((rule) => this.gate.retire(rule)),

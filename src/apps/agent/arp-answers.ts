@@ -14,7 +14,7 @@ import { MAC_BROADCAST, type Mac, setEthDst } from "#core/packets";
 import { CLOSED_GATE, type FlowState, PacketContext, Simulation } from "#core/simulation";
 import type { TopologyView } from "#core/topology";
 import type { AgentCounters } from "./counters.ts";
-import { type FlowRegistry, LIFETIME } from "./flow-registry.ts";
+import { type FlowRegistry, type Lifetime, LIFETIME, Way } from "./flow-registry.ts";
 import type { PacketJob } from "./job.ts";
 import type { Translation } from "./translation.ts";
 
@@ -42,6 +42,8 @@ interface Grounds {
   readonly router: RouterId;
   readonly reply: Uint8Array;
 }
+
+const ANSWERS_LIFE: Lifetime = { idleMs: LIFETIME.ARP_ANSWER_IDLE_MS, hardMs: 0 };
 
 /** What an answer rests on: all of the request, so that the reply is the same to the last byte. */
 const REQUEST_FIELDS = F.InPort | F.EthSrc | F.EthDst | F.EtherType | F.Vlan | F.NwProto | F.NwSrc | F.NwDst | F.ArpSha;
@@ -103,16 +105,8 @@ export class ArpAnswers {
     if (grounds === null || !sameBytes(grounds.reply, reply) || !this.isRemembered(grounds)) return;
     const { match, mask, tags } = grounds;
     this.p.counters.flowsInstalled++;
-    this.p.flows.install({
-      cookie: this.p.nextCookie(),
-      match,
-      mask,
-      actions,
-      tags: [...new Set([...tags, ...replyTags])],
-      startPort,
-      idleTimeoutMs: LIFETIME.ARP_ANSWER_IDLE_MS,
-      hardTimeoutMs: 0,
-    });
+    const allTags = [...new Set([...tags, ...replyTags])];
+    this.p.flows.install(this.p.nextCookie(), match, new Way(mask, actions, allTags, startPort, ANSWERS_LIFE));
   }
 
   /** One machine may claim any number of addresses: there are no more answers than neighbours that its router keeps. */

@@ -4,6 +4,8 @@ import type { DropReason, LossCounts, Verdict } from "#core/tracing";
 export interface AgentCounters {
   packetsIn: number;
   simulated: number;
+  /** Packets that took the way of an earlier one and were not simulated. */
+  alike: number;
   generated: number;
   /** Runs of the simulation, restarts and retries counted. */
   runs: number;
@@ -49,6 +51,7 @@ export function newCounters(): AgentCounters {
   return {
     packetsIn: 0,
     simulated: 0,
+    alike: 0,
     generated: 0,
     runs: 0,
     waited: 0,

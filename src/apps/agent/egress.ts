@@ -29,10 +29,12 @@ import {
 } from "#core/tracing";
 import type { AgentCounters } from "./counters.ts";
 import type { EventBudget } from "./event-budget.ts";
-import { type FlowRegistry, LIFETIME } from "./flow-registry.ts";
+import { type FlowRegistry, type Lifetime, LIFETIME, SHORT_LIFE, Way } from "./flow-registry.ts";
 import type { Peers } from "./peers.ts";
 import { packetBytes, type Reporter, reportId, stateOf } from "./segments.ts";
 import type { TraceOutput } from "./trace-output.ts";
+
+const TUNNEL_LIFE: Lifetime = { idleMs: LIFETIME.TUNNEL_IDLE_MS, hardMs: 0 };
 
 /** What the egress side must know of this host. */
 export interface EgressView {
@@ -179,18 +181,10 @@ export class Egress {
     if (port !== null) tags.push(bindingTag(port.id));
     if (ofport !== null) tags.push(ofportTag(ofport));
     const actions = ofport === null ? [] : [{ kind: "output" as const, port: ofport }];
-    const cookie = this.nextCookie();
+    const mask = completeMask(match, F.InPort | F.TunnelKey, 0, 0);
+    const lifetime = ofport === null ? SHORT_LIFE : TUNNEL_LIFE;
     this.counters.flowsInstalled++;
-    this.flows.install({
-      cookie,
-      match,
-      mask: completeMask(match, F.InPort | F.TunnelKey, 0, 0),
-      actions,
-      tags,
-      startPort: null,
-      idleTimeoutMs: ofport === null ? 0 : LIFETIME.TUNNEL_IDLE_MS,
-      hardTimeoutMs: ofport === null ? LIFETIME.ERROR_HARD_MS : 0,
-    });
+    this.flows.install(this.nextCookie(), match, new Way(mask, actions, tags, null, lifetime));
     if (actions.length > 0) this.datapath.packetOut(packet.frame, actions, packet.inPort);
   }
 

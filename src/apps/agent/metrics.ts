@@ -14,6 +14,10 @@ export const AGENT_METRICS = {
   },
   midotrace_agent_packets_in_total: { kind: "counter", help: "Packets that the switch handed up." },
   midotrace_agent_simulated_total: { kind: "counter", help: "Packets whose way was computed to its end." },
+  midotrace_agent_alike_total: {
+    kind: "counter",
+    help: "Packets that were not simulated, because they take the way of one that was: it differs only in ports which no rule on the way tells apart.",
+  },
   midotrace_agent_generated_total: { kind: "counter", help: "Packets that virtual devices made (ARP, ICMP)." },
   midotrace_agent_runs_total: {
     kind: "counter",
@@ -21,7 +25,7 @@ export const AGENT_METRICS = {
   },
   midotrace_agent_verdicts_total: {
     kind: "counter",
-    help: "Simulated packets by what became of them.",
+    help: "Packets by what became of them.",
     labels: { verdict: "a row of verdicts.md" },
   },
   midotrace_agent_drops_total: {
@@ -155,6 +159,7 @@ export function agentMetrics({ agent, datapath, ready }: AgentReadings): MetricS
     midotrace_agent_ready: () => (ready() ? 1 : 0),
     midotrace_agent_packets_in_total: plain("packetsIn"),
     midotrace_agent_simulated_total: plain("simulated"),
+    midotrace_agent_alike_total: plain("alike"),
     midotrace_agent_generated_total: plain("generated"),
     midotrace_agent_runs_total: plain("runs"),
     midotrace_agent_verdicts_total: count((c) => labelled("verdict", c.verdicts)),

@@ -1,14 +1,13 @@
+import { type FlowRecords, OWN_WORD } from "#core/datapath";
 import type { FlowTag } from "#core/flows";
 
-/** What is indexed: its place in the index stands in it, so that taking it out costs nothing. */
-export interface Tagged {
-  tagSet: TagSet | null;
-  /** Index in `tagSet.members`. */
-  place: number;
-}
+/** Word of a flow's record: its place in `TagSet.members`, so that taking it out costs nothing. */
+const PLACE = OWN_WORD;
+/** Words of a record that are the index's. */
+export const PLACE_WORDS = 1;
 
 /**
- * One list of tags and everything that carries exactly it. Packets that take the same way collect the same tags in the
+ * One list of tags and the flows that carry exactly it. Packets that take the same way collect the same tags in the
  * same order, so there are few of these however many flows there are.
  */
 export class TagSet {
@@ -17,7 +16,10 @@ export class TagSet {
   readonly tag: FlowTag;
   /** Lists that go on from here. */
   readonly longer = new Map<FlowTag, TagSet>();
-  readonly members: Tagged[] = [];
+  /** Numbers of their records. */
+  readonly members: number[] = [];
+  /** False once the index has dropped it: then the list has to be looked up anew. */
+  kept = true;
 
   constructor(parent: TagSet | null, tag: FlowTag) {
     this.parent = parent;
@@ -27,11 +29,17 @@ export class TagSet {
 
 /**
  * Which flows carry a tag. A flow's list of tags is looked up in a trie; only the first flow of a list pays for the
- * entries of its tags. Adding and removing a flow of a known list costs one lookup per tag.
+ * entries of its tags. Adding and removing a flow of a known set costs nothing that grows.
  */
-export class TagIndex<T extends Tagged> {
+export class TagIndex {
+  private readonly records: FlowRecords;
   private readonly root = new TagSet(null, "");
   private readonly byTag = new Map<FlowTag, Set<TagSet>>();
+
+  /** @param records of the flows; the first of their own words is the index's. */
+  constructor(records: FlowRecords) {
+    this.records = records;
+  }
 
   /** The set of this list of tags, for `add`; it is kept when something is added before the next call. */
   setOf(tags: readonly FlowTag[]): TagSet {
@@ -48,22 +56,23 @@ export class TagIndex<T extends Tagged> {
     return set;
   }
 
-  add(item: T, set: TagSet): void {
+  /** @param n number of the flow's record. */
+  add(n: number, set: TagSet): void {
+    const { words, stride } = this.records;
     if (set.members.length === 0) this.enter(set);
-    item.tagSet = set;
-    item.place = set.members.length;
-    set.members.push(item);
+    words[n * stride + PLACE] = set.members.length;
+    set.members.push(n);
   }
 
-  remove(item: T): void {
-    const set = item.tagSet;
-    if (set === null) return;
-    const last = set.members.pop() as Tagged;
-    if (last !== item) {
-      set.members[item.place] = last;
-      last.place = item.place;
+  /** @param set that it was added to. */
+  remove(n: number, set: TagSet): void {
+    const { words, stride } = this.records;
+    const last = set.members.pop() as number;
+    if (last !== n) {
+      const place = words[n * stride + PLACE] as number;
+      set.members[place] = last;
+      words[last * stride + PLACE] = place;
     }
-    item.tagSet = null;
     if (set.members.length === 0) this.leave(set);
   }
 
@@ -71,9 +80,9 @@ export class TagIndex<T extends Tagged> {
     return this.byTag.has(tag);
   }
 
-  with(tag: FlowTag): T[] {
-    const found: T[] = [];
-    for (const set of this.byTag.get(tag) ?? []) for (const item of set.members) found.push(item as T);
+  with(tag: FlowTag): number[] {
+    const found: number[] = [];
+    for (const set of this.byTag.get(tag) ?? []) for (const n of set.members) found.push(n);
     return found;
   }
 
@@ -94,6 +103,7 @@ export class TagIndex<T extends Tagged> {
     }
     for (let s: TagSet = set; s.parent !== null && s.members.length === 0 && s.longer.size === 0; s = s.parent) {
       s.parent.longer.delete(s.tag);
+      s.kept = false;
     }
   }
 }

@@ -1,7 +1,8 @@
 import type { Clock, Random } from "#core/base";
-import type { Datapath, PacketIn } from "#core/datapath";
+import { type Datapath, longestServed, type PacketIn, tunnelTagGrowth } from "#core/datapath";
 import {
   completeMask,
+  ETHERTYPE,
   F,
   FLOW_STATE_KEY,
   type FlowMask,
@@ -9,10 +10,18 @@ import {
   isInstallable,
   isTracedKey,
   ofportTag,
+  UNTAGGED,
   withTraceBit,
 } from "#core/flows";
 import { formatIpv4 } from "#core/packets";
-import { type GeneratedPacket, neighbourKey, Simulation, type Wait } from "#core/simulation";
+import {
+  type GeneratedPacket,
+  isMalformedIpv4,
+  neighbourKey,
+  type PacketContext,
+  Simulation,
+  type Wait,
+} from "#core/simulation";
 import type { PortDevice } from "#core/topology";
 import { type DropReason, type Verdict } from "#core/tracing";
 import { ArpAnswers, type ArpQuestion } from "./arp-answers.ts";
@@ -21,8 +30,9 @@ import type { Bindings } from "./bindings.ts";
 import { type AgentCounters, countVerdict } from "./counters.ts";
 import type { Egress } from "./egress.ts";
 import type { EventBudget } from "./event-budget.ts";
-import { type FlowRegistry, LIFETIME } from "./flow-registry.ts";
+import { type FlowRegistry, type Lifetime, LIFETIME, SHORT_LIFE, Way } from "./flow-registry.ts";
 import { PacketJob } from "./job.ts";
+import type { KnownWay } from "./known-ways.ts";
 import type { LearnedTables } from "./learned-tables.ts";
 import type { Peers } from "./peers.ts";
 import { type FlowNote, ingressSegment, recordPhysical, type Reporter } from "./segments.ts";
@@ -60,6 +70,8 @@ export interface WorkflowParts {
 const MAX_IDLE_JOBS = 64;
 /** ICMP errors that routers send on account of one port, at once and per second (RFC 1812 §4.3.2.8); then a flow drops. */
 const ERRORS = { BURST: 100, PER_SECOND: 100 } as const;
+/** Of flows by which packets go on, or are dropped as somebody wants it. */
+const ORDINARY_LIFE: Lifetime = { idleMs: LIFETIME.FLOW_IDLE_MS, hardMs: 0 };
 const NO_PACKETS: readonly GeneratedPacket[] = [];
 
 /** A packet that has waited this often is going in circles. */
@@ -115,10 +127,32 @@ export class PacketWorkflow {
       this.dropUnbound(packet);
       return;
     }
+    const known = this.p.flows.ways.find(packet.match);
+    if (known !== null && this.fits(known, packet)) {
+      this.follow(packet, known);
+      return;
+    }
     const job = this.job().begin(this.p.nextCookie(), packet.inPort, packet.frame, port, false, this.p.clock.nowMs());
     job.ctx.interfaceName = bindings.interfaceAt(packet.inPort);
     counters.simulated++;
     this.run(job);
+  }
+
+  /** False: what no flow looks at decides otherwise for this frame, so that it has to be simulated. */
+  private fits({ tagGrowth }: KnownWay, { match, bytes, start, end }: PacketIn): boolean {
+    if (match.etherType === ETHERTYPE.IPV4 && match.vlan === UNTAGGED && isMalformedIpv4(bytes, start, end))
+      return false;
+    return tagGrowth === null || end - start <= longestServed(tagGrowth, this.p.datapath.tunnelFrameLimit);
+  }
+
+  /** What becomes of a packet that takes a known way. */
+  private follow(packet: PacketIn, { way, verdict, dropReason }: KnownWay): void {
+    const { counters, flows, datapath, nextCookie } = this.p;
+    counters.alike++;
+    counters.flowsInstalled++;
+    countVerdict(counters, verdict, dropReason);
+    flows.install(nextCookie(), packet.match, way);
+    if (way.actions.length > 0) datapath.forward(packet, way.actions);
   }
 
   /** A packet that a virtual device made: it begins by leaving the port. */
@@ -263,24 +297,22 @@ export class PacketWorkflow {
     if (ctx.shortLived && ctx.generatedPackets.length > 0 && this.errors.take(ctx.startPort))
       return noFlow("a router answered with an ICMP error, and the next such packet is to be answered too");
     const error = ctx.shortLived || (t.actions.length === 0 && t.outputs.length > 0);
-    const idleTimeoutMs = error ? 0 : LIFETIME.FLOW_IDLE_MS;
-    const hardTimeoutMs = error ? LIFETIME.ERROR_HARD_MS : 0;
+    const { idleMs, hardMs } = error ? SHORT_LIFE : ORDINARY_LIFE;
     this.p.counters.flowsInstalled++;
     this.p.gate.attach(job.tracedFlows, job.cookie);
-    const { tags } = ctx;
-    for (const tag of t.tags) tags.push(tag);
-    tags.push(ofportTag(job.inPort));
-    this.p.flows.install({
-      cookie: job.cookie,
-      match: ctx.original,
+    // Of their own: the context's are the next packet's, too.
+    const tags = [...ctx.tags, ...t.tags, ofportTag(job.inPort)];
+    const way = new Way(mask, t.actions, tags, ctx.startPort, { idleMs, hardMs });
+    this.p.flows.install(job.cookie, ctx.original, way);
+    if (!error && isOrdinary(ctx, t))
+      this.p.flows.ways.remember(ctx, way, tunnelTagGrowth(t.actions, this.physical.tunnelOfport ?? 0));
+    return {
       mask,
       actions: t.actions,
-      tags,
-      startPort: ctx.startPort,
-      idleTimeoutMs,
-      hardTimeoutMs,
-    });
-    return { mask, actions: t.actions, idleTimeoutMs, hardTimeoutMs, because: "for the packets that follow" };
+      idleTimeoutMs: idleMs,
+      hardTimeoutMs: hardMs,
+      because: "for the packets that follow",
+    };
   }
 
   private sendCopies(job: PacketJob, copies: readonly WireCopy[], wireKey: (key: number) => number): void {
@@ -336,20 +368,19 @@ export class PacketWorkflow {
     const mask: FlowMask = { fields: F.InPort, nwSrcBits: 0, nwDstBits: 0 };
     countVerdict(this.p.counters, "dropped", "unbound-interface");
     this.p.counters.flowsInstalled++;
-    this.p.flows.install({
-      cookie: this.p.nextCookie(),
-      match,
-      mask,
-      actions: [],
-      tags: [ofportTag(packet.inPort)],
-      startPort: null,
-      idleTimeoutMs: 0,
-      hardTimeoutMs: LIFETIME.ERROR_HARD_MS,
-    });
+    const way = new Way(mask, [], [ofportTag(packet.inPort)], null, SHORT_LIFE);
+    this.p.flows.install(this.p.nextCookie(), match, way);
   }
 }
 
 const MAX_GENERATED_DEPTH = 4;
+
+/** No trace had to do with it, nothing came of it but its copies, and all of them can be sent. */
+const isOrdinary = (ctx: PacketContext, t: Translation): boolean =>
+  ctx.trace === null &&
+  ctx.decisions.size === 0 &&
+  ctx.generatedPackets.length === 0 &&
+  !t.outputs.some((output) => output.kind === "lost");
 
 const noFlow = (because: string): FlowNote => ({
   mask: null,

@@ -10,10 +10,16 @@ export interface DatapathPort {
   readonly up: boolean;
 }
 
-/** A packet that no installed flow covered. */
+/** A packet that no installed flow covered. It is valid only during the call that tells of it, but for its frame. */
 export interface PacketIn {
-  /** The whole Ethernet frame; the receiver may keep it, nobody writes to it any more. */
+  /** The whole Ethernet frame; the receiver may keep it, nobody writes to it any more. To be asked for only if it is needed. */
   readonly frame: Uint8Array;
+  /** Where the frame lies: `bytes` from `start` to `end`. */
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+  /** Its header fields, those below among them. */
+  readonly match: FlowMatch;
   readonly inPort: number;
   /** 0, 0, 0 unless it came through the tunnel port. Addresses are u32; `tunnelSrc` is the sending host's. */
   readonly tunnelKey: number;
@@ -21,7 +27,7 @@ export interface PacketIn {
   readonly tunnelDst: number;
 }
 
-/** Neither an entry nor what it holds may change once it was given to `install`. */
+/** Given to `install`, which keeps a copy; mask and actions are shared, and must not change afterwards. */
 export interface FlowEntry {
   /** Unique per entry for the life of the agent; the only handle to remove it. A 53-bit non-negative integer. */
   readonly cookie: number;
@@ -76,8 +82,12 @@ export interface Datapath extends Lifecycle {
   remove(cookie: number): void;
   /** Runs `actions` on `frame` without a flow lookup. `inPort` 0 = none (no output is suppressed). */
   packetOut(frame: Uint8Array, actions: readonly FlowAction[], inPort: number): void;
+  /** `packetOut` of a packet that has come up, in the call that tells of it. */
+  forward(packet: PacketIn, actions: readonly FlowAction[]): void;
   /** Counters of one entry, or null when it is not (or no longer) installed. A real switch's may be a second old. */
   counters(cookie: number): FlowCounters | null;
+  /** Reads the match of an installed entry into `match`. @returns false, and reads nothing, when it is not (or no longer) installed. */
+  readMatch(cookie: number, match: FlowMatch): boolean;
   stats(): DatapathCounters;
   /**
    * The interfaces of this host that are to be ports of the switch, all of them; each is one while it exists. Says

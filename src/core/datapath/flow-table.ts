@@ -1,21 +1,46 @@
 import { MidotraceError } from "#core/base";
-import type { FlowEntry } from "./datapath.ts";
-import { type FlowMask, type FlowMatch, F, isInstallable, matchesMasked } from "#core/flows";
-import { FLOW_WORDS, MaskHash, writeFlowWords } from "./flow-words.ts";
+import { F, type FlowMask, type FlowMatch, isInstallable } from "#core/flows";
+import { FlowRecords, NONE, OWN_WORD } from "./flow-records.ts";
+import { FLOW_WORDS, MaskedWords, readFlowWords, writeFlowWords } from "./flow-words.ts";
+
+/** What a table must know of what it keeps. */
+export interface Masked {
+  readonly mask: FlowMask;
+}
+
+/**
+ * Words of a record that are the table's: those of its user and the place of its subtable in `subtables` lie beside the cookie,
+ * where an end looks at them, and the match behind them.
+ */
+const USERS = OWN_WORD;
+/** Of each record, 32-bit integers that are the user's: 0 for a new one. */
+export const USER_WORDS = 2;
+const SUBTABLE = USERS + USER_WORDS;
+const MATCH = SUBTABLE + 1;
+/** With what is left over, a record fills two lines of a processor's cache. */
+const OWN_WORDS = 32 - OWN_WORD;
 
 /**
  * Masked flow table by tuple-space search (Srinivasan, Suri, Varghese, SIGCOMM 1999; Open vSwitch's classifier): one
  * hash table per distinct mask. A lookup costs one hash per mask, a change one hash. Masks that are hit more often move
  * forward; where entries overlap (they should not) any of those that match may be found.
+ *
+ * An entry is a number while it is here (see `FlowRecords`), with a cookie, a match, two words of the user's, and something
+ * with a mask, which many may share. Iterating gives the numbers in the order of insertion.
  */
-export class FlowTable<E extends FlowEntry = FlowEntry> implements Iterable<E> {
-  private readonly byCookie = new Map<number, Slot<E>>();
-  private readonly byMask = new Map<number, Subtable<E>>();
-  private readonly order: Subtable<E>[] = [];
+export class FlowTable<T extends Masked = Masked> implements Iterable<number> {
+  private readonly records = new FlowRecords(OWN_WORDS);
+  private readonly links = new Links();
+  /** By number; of numbers that are free null, or what was there last. */
+  private readonly things: (T | null)[] = [];
+  private readonly byMask = new Map<number, Subtable>();
+  /** Those that are in use keep their place; null: free. */
+  private readonly subtables: (Subtable | null)[] = [];
+  private readonly order: Subtable[] = [];
   private readonly words = new Int32Array(FLOW_WORDS);
 
   get size(): number {
-    return this.byCookie.size;
+    return this.records.size;
   }
 
   /** Number of distinct masks: what a lookup that finds nothing costs. */
@@ -23,173 +48,232 @@ export class FlowTable<E extends FlowEntry = FlowEntry> implements Iterable<E> {
     return this.order.length;
   }
 
-  lookup(match: FlowMatch): E | null {
+  /** The number of the entry that covers such a packet, or NONE. */
+  lookup(match: FlowMatch): number {
     const { words, order } = this;
     writeFlowWords(match, words);
     for (let i = 0; i < order.length; i++) {
-      const table = order[i] as Subtable<E>;
-      const slot = table.find(table.hash.of(words), match);
-      if (slot === null) continue;
+      const table = order[i] as Subtable;
+      const n = table.find(table.masked.hash(words), words);
+      if (n === NONE) continue;
       table.hits++;
       if (i > 0) this.promote(i);
-      return slot.entry;
+      return n;
     }
-    return null;
+    return NONE;
   }
 
-  get(cookie: number): E | null {
-    return this.byCookie.get(cookie)?.entry ?? null;
+  /** The number of the entry with this cookie, or NONE. */
+  find(cookie: number): number {
+    return this.records.find(cookie);
   }
 
-  /** A hash of what the entry compares: equal for two that could not both be here. 0 for an unknown cookie. */
-  hashOf(cookie: number): number {
-    return this.byCookie.get(cookie)?.hash ?? 0;
+  at(n: number): T {
+    return this.things[n] as T;
+  }
+
+  cookieOf(n: number): number {
+    return this.records.cookieOf(n);
+  }
+
+  /** Reads the match that the entry was added with into `m`. */
+  readMatch(n: number, m: FlowMatch): void {
+    readFlowWords(this.records.words, n * this.records.stride + MATCH, m);
+  }
+
+  /** A hash of what the entry compares: equal for two that could not both be here. */
+  hashOf(n: number): number {
+    return this.links.hashOf(n);
+  }
+
+  /** @param i below USER_WORDS. */
+  userWord(n: number, i: number): number {
+    return this.records.words[n * this.records.stride + USERS + i] as number;
+  }
+
+  setUserWord(n: number, i: number, word: number): void {
+    this.records.words[n * this.records.stride + USERS + i] = word;
   }
 
   /** True when an entry with the same mask and the same compared fields is there. */
   has(match: FlowMatch, mask: FlowMask): boolean {
     const table = this.byMask.get(maskKey(mask));
-    return table !== undefined && table.find(this.hashIn(table, match), match) !== null;
+    if (table === undefined) return false;
+    writeFlowWords(match, this.words);
+    return table.find(table.masked.hash(this.words), this.words) !== NONE;
   }
 
   /**
-   * The entry's match and mask must not change while it is here.
-   *
-   * @returns false, and changes nothing, when the same (match, mask) is there already.
+   * @param match copied; it may be used again. The mask of `thing` must not change while it is here.
+   * @returns the number; NONE, and nothing changes, when the same (match, mask) is there already.
    * @throws MidotraceError INTERNAL for a cookie in use and for a mask with userspace-only fields.
    */
-  add(entry: E): boolean {
-    if (this.byCookie.has(entry.cookie)) throw new MidotraceError("INTERNAL", `cookie ${entry.cookie} is in use`);
-    if (!isInstallable(entry.mask)) throw new MidotraceError("INTERNAL", "a switch cannot match userspace-only fields");
-    const key = maskKey(entry.mask);
+  add(cookie: number, thing: T, match: FlowMatch): number {
+    const { records, words } = this;
+    const { mask } = thing;
+    if (!isInstallable(mask)) throw new MidotraceError("INTERNAL", "a switch cannot match userspace-only fields");
+    const key = maskKey(mask);
     const known = this.byMask.get(key);
-    const table = known ?? new Subtable<E>(key, entry.mask);
-    const hash = this.hashIn(table, entry.match);
-    if (table.find(hash, entry.match) !== null) return false;
-    if (known === undefined) {
-      this.byMask.set(key, table);
-      this.order.push(table);
+    const table = known ?? new Subtable(key, mask, records, this.links);
+    writeFlowWords(match, words);
+    const hash = table.masked.hash(words);
+    if (table.find(hash, words) !== NONE) {
+      if (records.find(cookie) !== NONE) throw new MidotraceError("INTERNAL", `cookie ${cookie} is in use`);
+      return NONE;
     }
-    const slot: Slot<E> = { entry, hash, table, next: null };
-    table.insert(slot);
-    this.byCookie.set(entry.cookie, slot);
-    return true;
+    const n = records.add(cookie);
+    const at = n * records.stride;
+    for (let i = 0; i < FLOW_WORDS; i++) records.words[at + MATCH + i] = words[i] as number;
+    for (let i = 0; i < USER_WORDS; i++) records.words[at + USERS + i] = 0;
+    table.insert(n, hash);
+    if (known === undefined) this.open(table);
+    records.words[at + SUBTABLE] = table.place;
+    this.things[n] = thing;
+    return n;
   }
 
-  /** @returns the entry that was removed; null for an unknown cookie. */
-  remove(cookie: number): E | null {
-    const slot = this.byCookie.get(cookie);
-    if (slot === undefined) return null;
-    const { table } = slot;
-    this.byCookie.delete(cookie);
-    table.delete(slot);
-    if (table.size === 0) {
-      this.byMask.delete(table.key);
-      this.order.splice(this.order.indexOf(table), 1);
-    }
-    return slot.entry;
+  remove(n: number): void {
+    const { records } = this;
+    const table = this.subtables[records.words[n * records.stride + SUBTABLE] as number] as Subtable;
+    table.delete(n);
+    records.remove(n);
+    this.things[n] = null;
+    if (table.size === 0) this.close(table);
   }
 
   clear(): void {
-    this.byCookie.clear();
+    this.records.clear();
+    this.things.length = 0;
+    this.subtables.length = 0;
     this.byMask.clear();
     this.order.length = 0;
   }
 
-  /** In the order of insertion. */
-  *[Symbol.iterator](): Iterator<E> {
-    for (const slot of this.byCookie.values()) yield slot.entry;
+  /** The one that was just given may be removed meanwhile. */
+  [Symbol.iterator](): Iterator<number> {
+    return this.records[Symbol.iterator]();
   }
 
-  private hashIn(table: Subtable<E>, match: FlowMatch): number {
-    writeFlowWords(match, this.words);
-    return table.hash.of(this.words);
+  private open(table: Subtable): void {
+    const free = this.subtables.indexOf(null);
+    table.place = free < 0 ? this.subtables.length : free;
+    this.subtables[table.place] = table;
+    this.byMask.set(table.key, table);
+    this.order.push(table);
+  }
+
+  private close(table: Subtable): void {
+    this.subtables[table.place] = null;
+    this.byMask.delete(table.key);
+    this.order.splice(this.order.indexOf(table), 1);
   }
 
   private promote(i: number): void {
-    const here = this.order[i] as Subtable<E>;
-    const before = this.order[i - 1] as Subtable<E>;
+    const here = this.order[i] as Subtable;
+    const before = this.order[i - 1] as Subtable;
     if (here.hits <= before.hits) return;
     this.order[i - 1] = here;
     this.order[i] = before;
   }
 }
 
-interface Slot<E extends FlowEntry> {
-  readonly entry: E;
-  readonly hash: number;
-  readonly table: Subtable<E>;
-  next: Slot<E> | null;
+const FEWEST_LINKS = 64;
+
+/** Per record its hash and the next one in its bucket: close together, and apart from what is compared once they agree. */
+class Links {
+  /** Hash and next one of record n at 2 n. */
+  pairs = new Int32Array(FEWEST_LINKS * 2);
+
+  hashOf(n: number): number {
+    return this.pairs[2 * n] as number;
+  }
+
+  /** Makes room for record n. */
+  room(n: number): void {
+    if (2 * n < this.pairs.length) return;
+    const pairs = new Int32Array(this.pairs.length * 2);
+    pairs.set(this.pairs);
+    this.pairs = pairs;
+  }
 }
 
-const SMALLEST_BUCKETS = 16;
+const FEWEST_BUCKETS = 16;
 
-/** The entries of one mask: a chained hash table whose buckets double with its size. */
-class Subtable<E extends FlowEntry> {
+/** The records of one mask: a chained hash table whose buckets double with its size. */
+class Subtable {
   readonly key: number;
-  readonly mask: FlowMask;
-  readonly hash: MaskHash;
+  readonly masked: MaskedWords;
+  place = 0;
   size = 0;
   hits = 0;
-  private buckets = emptyBuckets<E>(SMALLEST_BUCKETS);
+  private readonly records: FlowRecords;
+  private readonly links: Links;
+  private buckets = new Int32Array(FEWEST_BUCKETS).fill(NONE);
 
-  constructor(key: number, mask: FlowMask) {
+  constructor(key: number, mask: FlowMask, records: FlowRecords, links: Links) {
     this.key = key;
-    this.mask = mask;
-    this.hash = new MaskHash(mask);
+    this.masked = new MaskedWords(mask);
+    this.records = records;
+    this.links = links;
   }
 
-  find(hash: number, match: FlowMatch): Slot<E> | null {
-    const { buckets } = this;
-    let slot = buckets[hash & (buckets.length - 1)] as Slot<E> | null;
-    while (slot !== null && (slot.hash !== hash || !matchesMasked(slot.entry.match, this.mask, match)))
-      slot = slot.next;
-    return slot;
+  find(hash: number, wanted: Int32Array): number {
+    const { buckets, records, masked } = this;
+    const { pairs } = this.links;
+    let n = buckets[hash & (buckets.length - 1)] as number;
+    while (n !== NONE) {
+      if (pairs[2 * n] === hash && masked.same(wanted, records.words, n * records.stride + MATCH)) return n;
+      n = pairs[2 * n + 1] as number;
+    }
+    return NONE;
   }
 
-  insert(slot: Slot<E>): void {
-    if (this.size >= this.buckets.length) this.grow();
-    this.link(slot);
+  insert(n: number, hash: number): void {
+    this.links.room(n);
+    this.links.pairs[2 * n] = hash;
     this.size++;
+    if (this.size > this.buckets.length) this.grow();
+    this.link(n);
   }
 
-  delete(slot: Slot<E>): void {
-    const at = slot.hash & (this.buckets.length - 1);
-    const head = this.buckets[at] as Slot<E>;
-    if (head === slot) this.buckets[at] = slot.next;
+  delete(n: number): void {
+    const { buckets } = this;
+    const { pairs } = this.links;
+    const bucket = (pairs[2 * n] as number) & (buckets.length - 1);
+    const behind = pairs[2 * n + 1] as number;
+    if (buckets[bucket] === n) buckets[bucket] = behind;
     else {
-      let before = head;
-      while (before.next !== slot) before = before.next as Slot<E>;
-      before.next = slot.next;
+      let before = buckets[bucket] as number;
+      while (pairs[2 * before + 1] !== n) before = pairs[2 * before + 1] as number;
+      pairs[2 * before + 1] = behind;
     }
     this.size--;
   }
 
-  private link(slot: Slot<E>): void {
-    const at = slot.hash & (this.buckets.length - 1);
-    slot.next = this.buckets[at] as Slot<E> | null;
-    this.buckets[at] = slot;
+  private link(n: number): void {
+    const { buckets } = this;
+    const { pairs } = this.links;
+    const bucket = (pairs[2 * n] as number) & (buckets.length - 1);
+    pairs[2 * n + 1] = buckets[bucket] as number;
+    buckets[bucket] = n;
   }
 
   private grow(): void {
     const old = this.buckets;
-    this.buckets = emptyBuckets<E>(old.length * 2);
+    const { pairs } = this.links;
+    this.buckets = new Int32Array(old.length * 2).fill(NONE);
     for (const head of old) {
-      let slot = head;
-      while (slot !== null) {
-        const { next } = slot;
-        this.link(slot);
-        slot = next;
+      let n = head;
+      while (n !== NONE) {
+        const behind = pairs[2 * n + 1] as number;
+        this.link(n);
+        n = behind;
       }
     }
   }
 }
 
-function emptyBuckets<E extends FlowEntry>(length: number): (Slot<E> | null)[] {
-  return new Array<Slot<E> | null>(length).fill(null);
-}
-
-/** 18 bits of fields, two prefix lengths of 6 bits; a length counts only when its field is compared. */
+/** 19 bits of fields, two prefix lengths of 6 bits; a length counts only when its field is compared. */
 function maskKey(mask: FlowMask): number {
   const src = (mask.fields & F.NwSrc) === 0 ? 0 : mask.nwSrcBits;
   const dst = (mask.fields & F.NwDst) === 0 ? 0 : mask.nwDstBits;

@@ -1,4 +1,6 @@
 export * from "./datapath.ts";
 export { longestServed, tunnelTagGrowth } from "./frame-length.ts";
-export { FlowTable } from "./flow-table.ts";
-export { flowSourcePort } from "./flow-words.ts";
+export { FlowRecords, NONE, OWN_WORD } from "./flow-records.ts";
+export { FlowTable, type Masked } from "./flow-table.ts";
+export { packetIn } from "./packet-in.ts";
+export { FLOW_WORDS, flowSourcePort, MaskedWords, writeFlowWords } from "./flow-words.ts";

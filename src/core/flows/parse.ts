@@ -14,11 +14,11 @@ import {
 import { ETHERTYPE, FRAGMENT, type FlowMatch, IP_PROTO, NO_ICMP_ID, UNTAGGED } from "./match.ts";
 
 /**
- * Reads the header fields of a frame into `m` (input port and tunnel fields are left alone). The hot path's own reader:
+ * Reads the header fields of the frame from `b[start]` to `b[end]` into `m` (input port and tunnel fields are left alone). The hot path's own reader:
  * it looks at a few bytes at known offsets and allocates nothing for IPv4, where packets/ builds a tree of layers.
  * Never fails: what is truncated, malformed or unknown stays 0. test/property/flow-parse.test.ts holds the two together.
  */
-export function parseFlowMatch(frame: Uint8Array, m: FlowMatch): void {
+export function parseFlowMatch(b: Uint8Array, m: FlowMatch, start = 0, end = b.length): void {
   m.ethDst = 0;
   m.ethSrc = 0;
   m.etherType = 0;
@@ -35,29 +35,29 @@ export function parseFlowMatch(frame: Uint8Array, m: FlowMatch): void {
   m.tpDst = 0;
   m.icmpId = NO_ICMP_ID;
   m.arpSha = 0;
-  if (frame.length < 14) return;
-  m.ethDst = readU48(frame, 0);
-  m.ethSrc = readU48(frame, 6);
-  let type = readU16(frame, 12);
-  let l3 = 14;
+  if (end < start + 14) return;
+  m.ethDst = readU48(b, start);
+  m.ethSrc = readU48(b, start + 6);
+  let type = readU16(b, start + 12);
+  let l3 = start + 14;
   if (type === ETHERTYPE.VLAN || type === ETHERTYPE.QINQ) {
-    if (frame.length < 18) return;
-    m.vlan = readU16(frame, 14) & 0x0fff;
-    type = readU16(frame, 16);
-    l3 = 18;
+    if (end < start + 18) return;
+    m.vlan = readU16(b, start + 14) & 0x0fff;
+    type = readU16(b, start + 16);
+    l3 = start + 18;
   }
   m.etherType = type;
-  if (type === ETHERTYPE.IPV4) parseIpv4(frame, l3, m);
-  else if (type === ETHERTYPE.ARP) parseArp(frame, l3, m);
-  else if (type === ETHERTYPE.IPV6) parseIpv6(frame, l3, m);
+  if (type === ETHERTYPE.IPV4) parseIpv4(b, l3, end, m);
+  else if (type === ETHERTYPE.ARP) parseArp(b, l3, end, m);
+  else if (type === ETHERTYPE.IPV6) parseIpv6(b, l3, end, m);
 }
 
-function parseIpv4(b: Uint8Array, o: number, m: FlowMatch): void {
-  if (b.length < o + 20) return;
+function parseIpv4(b: Uint8Array, o: number, frameEnd: number, m: FlowMatch): void {
+  if (frameEnd < o + 20) return;
   const versionIhl = b[o] as number;
   const headerBytes = (versionIhl & 15) * 4;
   const totalBytes = readU16(b, o + 2);
-  if (versionIhl >>> 4 !== 4 || headerBytes < 20 || totalBytes < headerBytes || b.length < o + headerBytes) return;
+  if (versionIhl >>> 4 !== 4 || headerBytes < 20 || totalBytes < headerBytes || frameEnd < o + headerBytes) return;
   m.nwTos = b[o + 1] as number;
   m.nwTtl = b[o + 8] as number;
   m.nwProto = b[o + 9] as number;
@@ -69,31 +69,31 @@ function parseIpv4(b: Uint8Array, o: number, m: FlowMatch): void {
     return;
   }
   if ((fragment & 0x2000) !== 0) m.fragment = FRAGMENT.FIRST;
-  if (m.nwProto === IP_PROTO.ICMP) parseIcmp(b, o + headerBytes, o + totalBytes, m, ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST);
-  else parsePorts(b, o + headerBytes, o + totalBytes, m);
+  // What lies behind the IP packet is padding of the frame, and no header.
+  const end = Math.min(frameEnd, o + totalBytes);
+  if (m.nwProto === IP_PROTO.ICMP) parseIcmp(b, o + headerBytes, end, m, ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST);
+  else parsePorts(b, o + headerBytes, end, m);
 }
 
-/** `end`: of the IP packet. What lies behind it is padding of the frame, and no header. */
 function parsePorts(b: Uint8Array, o: number, end: number, m: FlowMatch): void {
   if (m.nwProto !== IP_PROTO.TCP && m.nwProto !== IP_PROTO.UDP) return;
-  if (Math.min(b.length, end) < o + 4) return;
+  if (end < o + 4) return;
   m.tpSrc = readU16(b, o);
   m.tpDst = readU16(b, o + 2);
 }
 
 function parseIcmp(b: Uint8Array, o: number, end: number, m: FlowMatch, reply: number, request: number): void {
-  const limit = Math.min(b.length, end);
-  if (limit < o + 2) return;
+  if (end < o + 2) return;
   m.tpSrc = b[o] as number;
   m.tpDst = b[o + 1] as number;
-  if ((m.tpSrc === reply || m.tpSrc === request) && limit >= o + 6) m.icmpId = readU16(b, o + 4);
+  if ((m.tpSrc === reply || m.tpSrc === request) && end >= o + 6) m.icmpId = readU16(b, o + 4);
 }
 
 /** Ethernet and IPv4: six bytes of MAC, four of address. Others have their fields elsewhere. */
 const ARP_SIZES = 0x0604;
 
-function parseArp(b: Uint8Array, o: number, m: FlowMatch): void {
-  if (b.length < o + 28 || readU16(b, o) !== 1) return;
+function parseArp(b: Uint8Array, o: number, frameEnd: number, m: FlowMatch): void {
+  if (frameEnd < o + 28 || readU16(b, o) !== 1) return;
   if (readU16(b, o + 2) !== ETHERTYPE.IPV4 || readU16(b, o + 4) !== ARP_SIZES) return;
   m.nwProto = readU16(b, o + 6);
   m.arpSha = readU48(b, o + 8);
@@ -101,8 +101,8 @@ function parseArp(b: Uint8Array, o: number, m: FlowMatch): void {
   m.nwDst = readU32(b, o + 24);
 }
 
-function parseIpv6(b: Uint8Array, o: number, m: FlowMatch): void {
-  if (b.length < o + 40 || (b[o] as number) >>> 4 !== 6) return;
+function parseIpv6(b: Uint8Array, o: number, frameEnd: number, m: FlowMatch): void {
+  if (frameEnd < o + 40 || (b[o] as number) >>> 4 !== 6) return;
   const payloadBytes = readU16(b, o + 4);
   let next = b[o + 6] as number;
   // A jumbogram (RFC 2675), which no Ethernet carries.
@@ -112,7 +112,7 @@ function parseIpv6(b: Uint8Array, o: number, m: FlowMatch): void {
   m.ip6Src = readIpv6(b, o + 8);
   m.ip6Dst = readIpv6(b, o + 24);
   let at = o + 40;
-  const end = Math.min(b.length, at + payloadBytes);
+  const end = Math.min(frameEnd, at + payloadBytes);
   for (let i = 0; i < MAX_IPV6_EXTENSIONS && isIpv6Extension(next) && at + 8 <= end; i++) {
     const here = next;
     const bytes = ipv6ExtensionBytes(b, at, here);

@@ -69,13 +69,17 @@ export function runActions(frame: Uint8Array, actions: readonly FlowAction[], ou
   }
 }
 
-type Rewrite = Extract<FlowAction, { kind: "set-eth" | "set-ipv4" | "set-tp" | "arp-reply" }>;
+/** An action that writes to the frame and does not change its length. */
+export type Rewrite = Extract<FlowAction, { kind: "set-eth" | "set-ipv4" | "set-tp" | "arp-reply" }>;
+
+export const isRewrite = (action: FlowAction): action is Rewrite =>
+  action.kind === "set-eth" || action.kind === "set-ipv4" || action.kind === "set-tp" || action.kind === "arp-reply";
 
 /** Behind one tag; a switch (Open vSwitch with vlan-limit 1) sees no IP behind two, so it rewrites none there. */
 const MAX_L3_OFFSET = 18;
 
 /** What the frame does not have is left alone. */
-function rewrite(frame: Uint8Array, action: Rewrite): void {
+export function rewrite(frame: Uint8Array, action: Rewrite): void {
   if (action.kind === "set-eth") {
     setEthSrc(frame, action.src as Mac);
     setEthDst(frame, action.dst as Mac);

@@ -167,6 +167,9 @@ export class PacketContext extends EvaluationContext {
     this.seen = 0;
     this.nwSrcBits = 0;
     this.nwDstBits = 0;
+    this.exactPorts = 0;
+    this.tpSrcRange.reset();
+    this.tpDstRange.reset();
     this.rewritten = 0;
     this.inPort = null;
     this.outPort = null;

@@ -70,7 +70,7 @@ function admitted(sim: Simulation, router: RouterDevice, inPort: PortDevice): bo
     routerArp(sim, router, inPort);
     return false;
   }
-  if (malformedIpv4(ctx.frame)) {
+  if (isMalformedIpv4(ctx.frame)) {
     ctx.seeUnmatchable();
     sim.drop("router-malformed", "IPv4 header", router);
     return false;
@@ -78,15 +78,16 @@ function admitted(sim: Simulation, router: RouterDevice, inPort: PortDevice): bo
   return true;
 }
 
-/** Version, header length and total length of an untagged frame (RFC 1812 §5.2.2). */
-function malformedIpv4(frame: Uint8Array): boolean {
+/** Version, header length and total length of an untagged frame (RFC 1812 §5.2.2): no field that a switch compares. */
+export function isMalformedIpv4(b: Uint8Array, start = 0, end = b.length): boolean {
+  const lengthBytes = end - start;
   // Following an installed flow again: there is no frame, and its packets were well-formed.
-  if (frame.length === 0) return false;
-  if (frame.length < 34) return true;
-  const first = frame[14] as number;
+  if (lengthBytes === 0) return false;
+  if (lengthBytes < 34) return true;
+  const first = b[start + 14] as number;
   const headerBytes = (first & 15) * 4;
-  const totalBytes = ((frame[16] as number) << 8) | (frame[17] as number);
-  return first >>> 4 !== 4 || headerBytes < 20 || totalBytes < headerBytes || frame.length < 14 + totalBytes;
+  const totalBytes = ((b[start + 16] as number) << 8) | (b[start + 17] as number);
+  return first >>> 4 !== 4 || headerBytes < 20 || totalBytes < headerBytes || lengthBytes < 14 + totalBytes;
 }
 
 function route(sim: Simulation, router: RouterDevice, inPort: PortDevice): void {

@@ -24,6 +24,11 @@ export class EvaluationContext {
   seen = 0;
   nwSrcBits = 0;
   nwDstBits = 0;
+  /** Of `seen`, the L4 ports that more than ranges were asked of: every value may have been decided otherwise. */
+  exactPorts = 0;
+  /** The ports for which what ranges were asked of decided as for this packet's. */
+  readonly tpSrcRange = new SeenRange();
+  readonly tpDstRange = new SeenRange();
   /** Ports of the current device; for a port's own filters: the port itself. */
   inPort: PortDevice | null = null;
   outPort: PortDevice | null = null;
@@ -49,6 +54,18 @@ export class EvaluationContext {
 
   see(fields: number): void {
     this.seen |= fields & ~this.rewritten;
+    this.exactPorts |= fields;
+  }
+
+  /** Of the source port (ICMP: the type) only whether it is within these bounds, inclusive. */
+  seeTpSrc(start: number, end: number): void {
+    this.seen |= (F.TpSrc | F.NwProto) & ~this.rewritten;
+    this.tpSrcRange.narrow(this.match.tpSrc, start, end);
+  }
+
+  seeTpDst(start: number, end: number): void {
+    this.seen |= (F.TpDst | F.NwProto) & ~this.rewritten;
+    this.tpDstRange.narrow(this.match.tpDst, start, end);
   }
 
   seeNwSrc(bits: number): void {
@@ -65,6 +82,27 @@ export class EvaluationContext {
 }
 
 const EMPTY: ReadonlySet<string> = new Set();
+
+/** The largest interval of a 16-bit field's values for which every range that was asked of a packet answers the same. */
+export class SeenRange {
+  low = 0;
+  high = 0xffff;
+
+  reset(): void {
+    this.low = 0;
+    this.high = 0xffff;
+  }
+
+  /** The packet's `value` was compared with a range, its bounds included. */
+  narrow(value: number, start: number, end: number): void {
+    if (value < start) this.high = Math.min(this.high, start - 1);
+    else if (value > end) this.low = Math.max(this.low, end + 1);
+    else {
+      this.low = Math.max(this.low, start);
+      this.high = Math.min(this.high, end);
+    }
+  }
+}
 
 /**
  * MidoNet's semantics (midonet-semantics 1.2), reading lazily: only fields that the condition sets are looked at, in
@@ -115,10 +153,10 @@ function testCommon(c: CompiledCondition, bit: number, ctx: EvaluationContext): 
       ctx.seeNwDst(c.nwDstBits);
       return ((m.nwDst ^ c.nwDst) & c.nwDstMask) === 0;
     case C.TpSrc:
-      ctx.see(F.TpSrc | F.NwProto);
+      ctx.seeTpSrc(c.tpSrcStart, c.tpSrcEnd);
       return (m.tpSrc >= c.tpSrcStart && m.tpSrc <= c.tpSrcEnd) || hasNoPort(m);
     case C.TpDst:
-      ctx.see(F.TpDst | F.NwProto);
+      ctx.seeTpDst(c.tpDstStart, c.tpDstEnd);
       return (m.tpDst >= c.tpDstStart && m.tpDst <= c.tpDstEnd) || hasNoPort(m);
     default:
       ctx.see(F.EtherType);

@@ -3,10 +3,11 @@ import type { FlowAction, FlowMask, FlowMatch } from "#core/flows";
 import { type LengthGuard, writeActions } from "./actions.ts";
 import { writeEmptyMatch, writeMatch } from "./match.ts";
 import { NO_BUFFER, OFPFC, OFPFF, OFPG_ANY, OFPP, OFPT, OFPTT_ALL } from "./messages.ts";
-import type { Output } from "./output.ts";
+import { Output } from "./output.ts";
 
 const OFPIT_APPLY_ACTIONS = 4;
 const FIXED_BYTES = 40;
+const FIRST_INSTRUCTION_BYTES = 256;
 
 /** A 64-bit cookie in halves, each a u32: no number that the hot path touches is a bigint. */
 export interface Cookie {
@@ -22,12 +23,29 @@ export interface FlowAdd {
   readonly match: FlowMatch;
   /** As `maskForActions` gives it. */
   readonly mask: FlowMask;
-  readonly actions: readonly FlowAction[];
   /** Seconds, 0 = never, at most 65535. */
   readonly idleTimeoutS: number;
   readonly hardTimeoutS: number;
-  /** Non-null: outputs are kept from packets that are too long. */
-  readonly guard: LengthGuard | null;
+  /** As `encodeInstructions` gives them. */
+  readonly instructions: Uint8Array;
+}
+
+/**
+ * What an entry does with packets of the match `m`, ready for many entries. Of the match only the ethertype counts, whether
+ * there is a tag, whether it is a later fragment, and, where ports are rewritten, the protocol.
+ *
+ * @param guard non-null: outputs are kept from packets that are too long.
+ */
+export function encodeInstructions(
+  m: FlowMatch,
+  actions: readonly FlowAction[],
+  guard: LengthGuard | null,
+): Uint8Array {
+  const out = new Output(FIRST_INSTRUCTION_BYTES);
+  const apply = beginApply(out);
+  writeActions(out, m, actions, guard);
+  endApply(out, apply);
+  return out.take();
 }
 
 /**
@@ -43,9 +61,7 @@ export function writeFlowAdd(out: Output, xid: number, flow: FlowAdd): boolean {
   writeU16(out.bytes, fixed + 20, flow.hardTimeoutS);
   writeU16(out.bytes, fixed + 36, OFPFF.SEND_FLOW_REM);
   writeMatch(out, flow.match, flow.mask);
-  const apply = beginApply(out);
-  writeActions(out, flow.match, flow.actions, flow.guard);
-  endApply(out, apply);
+  out.append(flow.instructions);
   return out.end();
 }
 

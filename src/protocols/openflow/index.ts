@@ -10,6 +10,7 @@ export {
 export { errorName } from "./errors.ts";
 export {
   type Cookie,
+  encodeInstructions,
   type FlowAdd,
   writeDeleteByCookie,
   writeDeleteByCookieMask,
@@ -31,6 +32,7 @@ export {
   ALL_FLOWS,
   beginPacketOut,
   endPacketOut,
+  endPacketOutOf,
   EXACT_COOKIE,
   PACKET_OUT_MARK_BYTES,
   type StatsFilter,

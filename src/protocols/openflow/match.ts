@@ -37,7 +37,7 @@ export function writeMatch(out: Output, m: FlowMatch, mask: FlowMask): void {
   writeU16(b, start, OFPMT_OXM);
   writeU16(b, start + 2, length);
   const end = start + padded(length);
-  b.fill(0, at, end);
+  while (at < end) b[at++] = 0;
   out.at = end;
 }
 

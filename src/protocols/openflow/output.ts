@@ -1,17 +1,26 @@
 import { writeU16, writeU32 } from "#core/base";
 import { HEADER_BYTES, MAX_MESSAGE_BYTES, OFP_VERSION } from "./messages.ts";
 
+/** So few bytes are copied one by one in less time than it takes to make an array of them. */
+const SMALL_BYTES = 256;
+
+/** Buffers that are kept for messages to come: so many, and none that is larger. */
+const MOST_SPARE = 4;
+const MOST_BYTES = 1_048_576;
+
 /**
- * Messages on their way to a switch, one behind the other in one buffer that is used again after each `take`. Encoders
- * write at `at` after they have asked for room.
+ * Messages on their way to a switch, one behind the other in a buffer; buffers are used again. Encoders write at `at` after they have asked for room.
  */
 export class Output {
   bytes: Uint8Array;
   /** Where the next byte goes. */
   at = 0;
   private start = 0;
+  private readonly capacityBytes: number;
+  private readonly spare: Uint8Array[] = [];
 
   constructor(capacityBytes = 65_536) {
+    this.capacityBytes = capacityBytes;
     this.bytes = new Uint8Array(capacityBytes);
   }
 
@@ -69,8 +78,9 @@ export class Output {
 
   zeros(lengthBytes: number): void {
     this.room(lengthBytes);
-    this.bytes.fill(0, this.at, this.at + lengthBytes);
-    this.at += lengthBytes;
+    const { bytes } = this;
+    // A few bytes: `fill` would take longer to be called than to run.
+    for (let i = 0; i < lengthBytes; i++) bytes[this.at++] = 0;
   }
 
   append(v: Uint8Array): void {
@@ -79,10 +89,30 @@ export class Output {
     this.at += v.length;
   }
 
-  /** A copy of all that waits; nothing waits afterwards. */
+  /** The bytes of `v` from `start` to `end`. */
+  appendPart(v: Uint8Array, start: number, end: number): void {
+    const lengthBytes = end - start;
+    if (lengthBytes > SMALL_BYTES) {
+      this.append(v.subarray(start, end));
+      return;
+    }
+    this.room(lengthBytes);
+    const { bytes, at } = this;
+    for (let i = 0; i < lengthBytes; i++) bytes[at + i] = v[start + i] as number;
+    this.at = at + lengthBytes;
+  }
+
+  /** All that waits, where it lies; nothing waits afterwards. The bytes are the caller's until he gives them back. */
   take(): Uint8Array {
-    const taken = this.bytes.slice(0, this.at);
+    const taken = this.bytes.subarray(0, this.at);
+    this.bytes = this.spare.pop() ?? new Uint8Array(this.capacityBytes);
     this.at = 0;
     return taken;
+  }
+
+  /** What `take` returned is not needed any more. */
+  giveBack(taken: Uint8Array): void {
+    if (this.spare.length < MOST_SPARE && taken.buffer.byteLength <= MOST_BYTES)
+      this.spare.push(new Uint8Array(taken.buffer));
   }
 }

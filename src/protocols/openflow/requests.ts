@@ -60,6 +60,19 @@ export function endPacketOut(out: Output, mark: number, frame: Uint8Array): bool
   return out.end();
 }
 
+/**
+ * Ends it with the frame from `b[start]` to `b[end]`.
+ *
+ * @returns where in `out.bytes` the frame lies now, to be written to until the next message; -1, and the message is taken
+ * back, when it is longer than a message can be.
+ */
+export function endPacketOutOf(out: Output, mark: number, b: Uint8Array, start: number, end: number): number {
+  writeU16(out.bytes, mark, out.at - mark - 8);
+  const frame = out.at;
+  out.appendPart(b, start, end);
+  return out.end() ? frame : -1;
+}
+
 /** Which flows a statistics request is about. A cookie mask of zero is all of them. */
 export interface StatsFilter {
   readonly table: number;

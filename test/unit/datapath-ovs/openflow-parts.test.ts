@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type FlowAction, FRAGMENT } from "#core/flows";
+import type { FlowEntry } from "#core/datapath";
+import { ETHERTYPE, type FlowAction, FRAGMENT, UNTAGGED } from "#core/flows";
 import { FlowRecord } from "#protocols/openflow";
 import {
   cookieHigh,
@@ -11,9 +12,10 @@ import {
   roundOf,
   wireCookie,
 } from "../../../src/adapters/datapath-ovs/cookies.ts";
-import { Entry, ServedEntries, timeoutSeconds } from "../../../src/adapters/datapath-ovs/entries.ts";
+import { ServedEntries, timeoutSeconds } from "../../../src/adapters/datapath-ovs/entries.ts";
 import { FoundFlows } from "../../../src/adapters/datapath-ovs/found-flows.ts";
 import { isTooLong, lengthGuard } from "../../../src/adapters/datapath-ovs/frame-length.ts";
+import { type Rule, Rules } from "../../../src/adapters/datapath-ovs/rules.ts";
 import { entry, output } from "../../support/datapath-rig.ts";
 import { tcpMatch } from "../../support/openflow-samples.ts";
 
@@ -71,8 +73,8 @@ describe("what a switch had before", () => {
 
 describe("entries", () => {
   const rewrite: FlowAction = { kind: "set-ipv4", src: 1, dst: null, ttl: null };
-  const made = (match = tcpMatch(), actions: readonly FlowAction[] = [output(1)], userspace = true): Entry =>
-    new Entry(entry(1, match, 1, actions), 100, userspace);
+  const made = (match = tcpMatch(), actions: readonly FlowAction[] = [output(1)], userspace = true): Rule =>
+    new Rules().of(entry(1, match, 1, actions), 100, userspace);
 
   it("timeouts are whole seconds, never too short", () => {
     const seconds = [0, 1, 999, 1000, 1001, 60_000, 2 ** 31].map(timeoutSeconds);
@@ -93,18 +95,41 @@ describe("entries", () => {
 
   it("those served from here have timeouts all the same", () => {
     const served = new ServedEntries();
-    const idle = new Entry({ ...entry(1, tcpMatch(), 1, []), idleTimeoutMs: 100 }, 0, true);
-    const hard = new Entry({ ...entry(2, tcpMatch(), 1, []), idleTimeoutMs: 100, hardTimeoutMs: 250 }, 0, true);
-    const never = new Entry(entry(3, tcpMatch(), 1, []), 0, true);
-    for (const e of [idle, hard, never]) served.add(e, 1000);
-    served.used(hard, 1090);
+    const rule = { ...made(), actions: [] };
+    served.add(1, { ...rule, idleTimeoutMs: 100 }, 1000);
+    served.add(2, { ...rule, idleTimeoutMs: 100, hardTimeoutMs: 250 }, 1000);
+    served.add(3, { ...rule, idleTimeoutMs: 0 }, 1000);
+    served.used(2, 1090);
     assert.deepEqual(served.due(1099), []);
-    assert.deepEqual(served.due(1100), [[idle, "idle"]]);
-    served.used(hard, 1180);
-    served.used(idle, 1180);
+    assert.deepEqual(served.due(1100), [[1, "idle"]]);
+    served.used(2, 1180);
+    served.used(1, 1180);
     assert.deepEqual(served.due(1249), []);
-    assert.deepEqual(served.due(1250), [[hard, "hard"]]);
+    assert.deepEqual(served.due(1250), [[2, "hard"]]);
     assert.deepEqual(served.due(1e9), []);
+  });
+
+  it("one rule is made for entries that do the same with packets of one kind, and another for each that differs", () => {
+    const rules = new Rules();
+    const actions = [output(1)];
+    const { mask } = entry(1, tcpMatch(), 1, actions);
+    const of = (match = tcpMatch(), more: Partial<FlowEntry> = {}, tunnelPort = 100, userspace = true): Rule =>
+      rules.of({ ...entry(1, match, 1, actions), mask, actions, ...more }, tunnelPort, userspace);
+    const first = of();
+    assert.equal(of(tcpMatch({ tpSrc: 7 })), first);
+    const others = [
+      of(tcpMatch({ vlan: UNTAGGED })),
+      of(tcpMatch({ etherType: ETHERTYPE.VLAN })),
+      of(tcpMatch({ fragment: FRAGMENT.LATER })),
+      of(tcpMatch(), { mask: { ...mask } }),
+      of(tcpMatch(), { actions: [output(1)] }),
+      of(tcpMatch(), { idleTimeoutMs: 7 }),
+      of(tcpMatch(), { hardTimeoutMs: 7 }),
+      of(tcpMatch(), {}, 1),
+      of(tcpMatch(), {}, 100, false),
+    ];
+    assert.equal(new Set([first, ...others]).size, others.length + 1);
+    assert.equal(of(), first);
   });
 
   it("only a way into the tunnel is measured, and tags that are pushed and popped before it count", () => {
@@ -119,12 +144,12 @@ describe("entries", () => {
       [[push, output(3), pop, output(100)], 1464],
     ];
     for (const [actions, longest] of ways) {
-      const entry = made(tcpMatch(), actions);
-      assert.equal(entry.viaTunnel, longest !== undefined);
-      assert.equal(lengthGuard(entry, 1464)?.longestBytes, longest);
-      assert.equal(lengthGuard(entry, Infinity), null);
-      assert.equal(isTooLong(entry, (longest ?? 9000) + 1, 1464), longest !== undefined);
-      assert.equal(isTooLong(entry, longest ?? 9000, 1464), false);
+      const rule = made(tcpMatch(), actions);
+      assert.equal(rule.tagGrowth !== null, longest !== undefined);
+      assert.equal(lengthGuard(rule, 1464)?.longestBytes, longest);
+      assert.equal(lengthGuard(rule, Infinity), null);
+      assert.equal(isTooLong(rule, (longest ?? 9000) + 1, 1464), longest !== undefined);
+      assert.equal(isTooLong(rule, longest ?? 9000, 1464), false);
     }
   });
 });

@@ -32,7 +32,7 @@ function add(
   match: FlowMatch,
   fields: number,
   actions: readonly FlowAction[],
-  more: Partial<of.FlowAdd> = {},
+  { guard = null, ...more }: Partial<of.FlowAdd> & { readonly guard?: of.LengthGuard | null } = {},
 ): of.Output {
   const out = new of.Output();
   const mask = { fields, nwSrcBits: 32, nwDstBits: 32 };
@@ -43,10 +43,9 @@ function add(
     cookieLow: 5,
     match,
     mask,
-    actions,
     idleTimeoutS: 60,
     hardTimeoutS: 5,
-    guard: null,
+    instructions: of.encodeInstructions(match, actions, guard),
     ...more,
   };
   assert.ok(of.writeFlowAdd(out, 7, flow));
@@ -194,9 +193,10 @@ describe("FLOW_MOD, read by Open vSwitch", () => {
     of.writeBare(out, of.OFPT.BARRIER_REQUEST, 1);
     const before = out.length;
     const many = Array.from({ length: 5000 }, (): FlowAction => ({ kind: "output", port: 1 }));
-    const flow = { table: 0, priority: 1, cookieHigh: 0, cookieLow: 0, idleTimeoutS: 0, hardTimeoutS: 0, guard: null };
+    const flow = { table: 0, priority: 1, cookieHigh: 0, cookieLow: 0, idleTimeoutS: 0, hardTimeoutS: 0 };
     const mask = { fields: 0, nwSrcBits: 0, nwDstBits: 0 };
-    assert.equal(of.writeFlowAdd(out, 2, { ...flow, match: tcpMatch(), mask, actions: many }), false);
+    const instructions = of.encodeInstructions(tcpMatch(), many, null);
+    assert.equal(of.writeFlowAdd(out, 2, { ...flow, match: tcpMatch(), mask, instructions }), false);
     assert.equal(out.length, before);
   });
 
