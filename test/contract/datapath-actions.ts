@@ -247,15 +247,16 @@ export function datapathActions(factory: RigFactory): void {
       arpFrame(),
       ipv4Frame({ payload: new Uint8Array(1000) }),
     ];
-    const received = (): Uint8Array[][] => [...s.a.vms.map((vm) => [...vm.received]), []];
-    /** What came of `act`: at a's machines, and through the tunnel at b. */
-    const seen = async (act: () => void): Promise<number[][][]> => {
+    const received = (): Uint8Array[][] => s.a.vms.map((vm) => [...vm.received]);
+    /** What came of `act`, in any order: at a's machines, and through the tunnel at b. */
+    const seen = async (act: () => void): Promise<string[][]> => {
       const before = received();
       const tunnelled = s.b.heard.packets.length;
       act();
       await s.rig.quiet();
       const frames = received().map((all, i) => all.slice((before[i] ?? []).length).map((f) => [...f]));
-      return [...frames, s.b.heard.packets.slice(tunnelled).map(({ frame, tunnelKey }) => [tunnelKey, ...frame])];
+      frames.push(s.b.heard.packets.slice(tunnelled).map(({ frame, tunnelKey }) => [tunnelKey, ...frame]));
+      return frames.map((all) => all.map((frame) => frame.join(" ")).toSorted());
     };
     const silent: number[] = [];
     for (const [i, list] of lists.entries()) {
