@@ -6,7 +6,7 @@ import { Output, Session, type SessionHandler, type SessionOptions } from "#prot
 const READ_BYTES = { events: 262_144, replies: 16_384 } as const;
 
 /** So much goes out at once: the switch works on it while more is made. */
-const WRITE_BYTES = 10_000;
+const WRITE_BYTES = 8_192;
 
 /** Where a switch takes connections: the path of a Unix socket, or `tcp:HOST:PORT`. */
 export type SwitchAddress = string;

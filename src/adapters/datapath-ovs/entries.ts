@@ -169,6 +169,13 @@ export class Entries {
     return this.leaving.values();
   }
 
+  /** It is gone, and nothing happened to it but that it was written. @returns false, and changes nothing, when there is more to know. */
+  endPlain(n: number, cookie: number): boolean {
+    if (this.is(n, COUNTED | HEALED)) return false;
+    this.remove(n, cookie);
+    return true;
+  }
+
   /** It is gone. @returns how it was; null when its end is known already. */
   end(cookie: number): Ended | null {
     const n = this.table.find(cookie);
@@ -188,8 +195,9 @@ export class Entries {
     this.table.remove(n);
   }
 
-  private is(n: number, bit: number): boolean {
-    return (this.table.userWord(n, LIFE) & bit) !== 0;
+  /** Any of the bits. */
+  private is(n: number, bits: number): boolean {
+    return (this.table.userWord(n, LIFE) & bits) !== 0;
   }
 
   private set(n: number, bits: number, on: boolean): void {

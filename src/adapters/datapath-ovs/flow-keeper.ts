@@ -75,10 +75,10 @@ export class FlowKeeper {
     const { config, clock, link, lanes } = this.parts;
     const rule = this.rules.of(entry, tunnelPort, config.datapathType !== "system");
     const { cookie } = entry;
-    if (this.entries.add(cookie, rule, entry.match, lanes) === NONE)
-      this.report({ cookie, reason: "deleted", packets: 0, bytes: 0 });
+    const n = this.entries.add(cookie, rule, entry.match, lanes);
+    if (n === NONE) this.report({ cookie, reason: "deleted", packets: 0, bytes: 0 });
     else if (rule.served) this.served.add(cookie, rule, clock.monotonicMs());
-    else if (link.attached) this.writer.change(cookie);
+    else if (link.attached) this.writer.begin(cookie, n, entry.match);
   }
 
   remove(cookie: number): void {
@@ -230,7 +230,11 @@ export class FlowKeeper {
     const n = this.entries.find(cookie);
     // It was to be written again at this moment, so it stays.
     if (n !== NONE && this.entries.isWaiting(n)) this.entries.restart(n);
-    else this.ended(cookie, reasonOf(record.reason), record);
+    else if (n !== NONE && this.entries.endPlain(n, cookie)) {
+      const { packets, bytes } = record;
+      this.statistics.entryEnded(packets);
+      this.parts.removed({ cookie, reason: reasonOf(record.reason), packets, bytes });
+    } else this.ended(cookie, reasonOf(record.reason), record);
   }
 
   /** Reports the end of an entry, once. */

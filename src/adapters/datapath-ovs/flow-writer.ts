@@ -16,6 +16,8 @@ const AT_ONCE = 20;
 /** No more is written while the switch has not taken this much. */
 const BACKLOG_BYTES = 1_048_576;
 
+/** So many changes are written between two looks at what the switch has not taken. */
+const LOOK_EVERY = 64;
 /** Rules whose instructions are kept as bytes. */
 const MAX_ENCODED = 4_096;
 
@@ -37,8 +39,11 @@ export interface WriterParts {
 export class FlowWriter {
   private readonly parts: WriterParts;
   private lanes: readonly Connection[] = [];
-  /** Cookies. */
+  /** Cookies of changes that the switch has no room for yet. */
   private queue: number[] = [];
+  /** Changes that are written, and go to the switch with the batch. */
+  private unsent = 0;
+  private nowMs = 0;
   private round = 0;
   private priority = 0;
   private windowMs = -Infinity;
@@ -64,22 +69,47 @@ export class FlowWriter {
   close(): void {
     this.lanes = [];
     this.queue = [];
+    this.unsent = 0;
     this.timer?.cancel();
     this.timer = null;
+  }
+
+  /** The entry is a new one, with this match. */
+  begin(cookie: number, n: number, match: FlowMatch): void {
+    if (this.lanes.length === 0) return;
+    const first = this.isIdle();
+    if (this.queue.length > 0 || this.isBehind()) this.queue.push(cookie);
+    else this.add(cookie, n, match);
+    if (first) this.wake();
   }
 
   /** The entry waits to be written, or asked to leave. */
   change(cookie: number): void {
     if (this.lanes.length === 0) return;
-    this.queue.push(cookie);
-    this.wake();
+    const first = this.isIdle();
+    if (this.queue.length > 0 || this.isBehind()) this.queue.push(cookie);
+    else this.write(cookie);
+    if (first) this.wake();
+  }
+
+  /** Nothing was on its way: the time is taken anew. */
+  private isIdle(): boolean {
+    const idle = this.queue.length === 0 && this.unsent === 0;
+    if (idle) this.nowMs = this.parts.clock.monotonicMs();
+    return idle;
+  }
+
+  /** One of the lanes has enough to do. Looked at now and then. */
+  private isBehind(): boolean {
+    if (this.unsent % LOOK_EVERY !== 0) return false;
+    for (const lane of this.lanes) if (lane.backlogBytes > BACKLOG_BYTES) return true;
+    return false;
   }
 
   private wake(): void {
-    if (this.flushing || this.timer !== null || this.queue.length === 0) return;
-    const now = this.parts.clock.monotonicMs();
-    if (now - this.windowMs >= BATCH_MS) {
-      this.windowMs = now;
+    if (this.flushing || this.timer !== null || this.queue.length + this.unsent === 0) return;
+    if (this.nowMs - this.windowMs >= BATCH_MS) {
+      this.windowMs = this.nowMs;
       this.atOnce = 0;
     }
     if (this.atOnce < AT_ONCE) {
@@ -88,7 +118,7 @@ export class FlowWriter {
         this.flushing = false;
         this.flush();
       });
-    } else this.later(this.windowMs + BATCH_MS - now);
+    } else this.later(this.windowMs + BATCH_MS - this.nowMs);
   }
 
   private later(delayMs: number): void {
@@ -103,40 +133,40 @@ export class FlowWriter {
   private flush(): void {
     const { queue, lanes } = this;
     if (lanes.length === 0) return;
-    const now = Math.trunc(this.parts.clock.monotonicMs());
+    this.nowMs = this.parts.clock.monotonicMs();
     let done = 0;
-    for (; done < queue.length; done++) {
-      if (done % 64 === 0 && lanes.some((l) => l.backlogBytes > BACKLOG_BYTES)) break;
-      this.write(queue[done] as number, now);
-    }
-    this.atOnce += done;
+    while (done < queue.length && !this.isBehind()) this.write(queue[done++] as number);
     this.queue = done === queue.length ? [] : queue.slice(done);
+    this.atOnce += this.unsent;
+    this.unsent = 0;
     for (const lane of lanes) lane.send();
     if (this.queue.length > 0 && this.timer === null) this.later(BATCH_MS);
   }
 
   /** What has changed once more, or is gone, needs nothing. */
-  private write(cookie: number, nowMs: number): void {
+  private write(cookie: number): void {
     const { entries } = this.parts;
     const n = entries.find(cookie);
     if (n !== NONE) {
-      if (entries.isWaiting(n)) this.add(cookie, n, nowMs);
+      if (!entries.isWaiting(n)) return;
+      entries.readMatch(n, this.match);
+      this.add(cookie, n, this.match);
       return;
     }
     const leaver = entries.leaver(cookie);
     if (leaver === null) return;
-    leaver.writtenMs = nowMs;
+    this.unsent++;
+    leaver.writtenMs = this.nowMs;
     const { output, session } = this.lane(leaver.lane);
     writeDeleteByCookie(output, session.nextXid(), cookieHigh(this.round, cookie), cookieLow(cookie));
   }
 
-  private add(cookie: number, n: number, nowMs: number): void {
+  private add(cookie: number, n: number, match: FlowMatch): void {
     const { entries } = this.parts;
-    const { match } = this;
     const rule = entries.ruleOf(n);
     const { output, session } = this.lane(entries.laneOf(n));
-    entries.written(n, nowMs);
-    entries.readMatch(n, match);
+    this.unsent++;
+    entries.written(n, Math.trunc(this.nowMs));
     const written = writeFlowAdd(output, session.nextXid(), {
       table: TABLE.ENTRIES,
       priority: this.priority,
@@ -146,17 +176,16 @@ export class FlowWriter {
       mask: rule.mask,
       idleTimeoutS: timeoutSeconds(rule.idleTimeoutMs),
       hardTimeoutS: timeoutSeconds(rule.hardTimeoutMs),
-      instructions: this.instructions(rule),
+      instructions: this.instructions(rule, match),
     });
     if (!written) this.parts.tooLong(n);
   }
 
-  /** Of the entry in `match`. */
-  private instructions(rule: Rule): Uint8Array {
+  private instructions(rule: Rule, match: FlowMatch): Uint8Array {
     const limitBytes = this.parts.frameLimit();
     const kept = this.encoded.get(rule);
     if (kept !== undefined && kept.limitBytes === limitBytes) return kept.bytes;
-    const bytes = encodeInstructions(this.match, rule.actions, lengthGuard(rule, limitBytes));
+    const bytes = encodeInstructions(match, rule.actions, lengthGuard(rule, limitBytes));
     if (this.encoded.size >= MAX_ENCODED) this.encoded.clear();
     // A rewrite of ports is another one for each protocol, which a rule is not made for.
     if (!rule.actions.some((a) => a.kind === "set-tp")) this.encoded.set(rule, { limitBytes, bytes });

@@ -1,5 +1,5 @@
 import type { PacketIn } from "#core/datapath";
-import { type FlowAction, IN_PORT, isRewrite, type OutputFrame, rewrite, runActions } from "#core/flows";
+import { type FlowAction, IN_PORT, isRewrite, type OutputFrame, type Rewrite, rewrite, runActions } from "#core/flows";
 import {
   beginPacketOut,
   endPacketOut,
@@ -14,6 +14,8 @@ import type { Connection } from "./connection.ts";
 
 /** Of one copy's actions: key and address of the tunnel, output. */
 const MOST_COPY_BYTES = 48;
+/** Lists of actions that are remembered. */
+const MAX_STRAIGHTS = 4_096;
 
 /**
  * Runs action lists on single packets. The rewrites are made here, by the code that the fabric runs too, and the switch
@@ -23,6 +25,8 @@ const MOST_COPY_BYTES = 48;
 export class PacketOuts {
   /** Frames that no message could hold. */
   tooLong = 0;
+  /** Lists that were met. */
+  private readonly straights = new Map<readonly FlowAction[], Straight | null>();
   private connection: Connection | null = null;
   private inPort = 0;
   private tunnelPort = 0;
@@ -50,23 +54,35 @@ export class PacketOuts {
   /** A packet that has come up. The usual list is run where the frame lies in the message: nothing is made for it. */
   forward(connection: Connection, packet: PacketIn, actions: readonly FlowAction[], tunnelPort: number): void {
     const { inPort, bytes, start, end } = packet;
-    const last = actions[actions.length - 1];
-    if (last === undefined || !isStraight(actions)) {
+    const straight = this.straightOf(actions);
+    if (straight === null) {
       this.send(connection, packet.frame, actions, inPort, tunnelPort);
       return;
     }
-    const port = last.kind === "output" ? last.port : OFPP.IN_PORT;
-    if (port === inPort) return;
-    const tunnel = port === tunnelPort ? tunnelOf(actions) : null;
-    if (port === tunnelPort && tunnel === null) return;
+    const { port, rewrites } = straight;
+    const tunnel = port === tunnelPort ? straight.tunnel : null;
+    if (port === inPort || (port === tunnelPort && tunnel === null)) return;
     const out = connection.output;
     const mark = beginPacketOut(out, connection.session.nextXid(), inPort);
     if (tunnel !== null) writeSetTunnel(out, tunnel.key, tunnel.dst);
     writeOutput(out, port);
     const frameAt = endPacketOutOf(out, mark, bytes, start, end);
     if (frameAt < 0) this.tooLong++;
-    else if (actions.length > 1) rewriteAll(out.bytes.subarray(frameAt, frameAt + end - start), actions);
+    else if (rewrites.length > 0) {
+      const frame = out.bytes.subarray(frameAt, frameAt + end - start);
+      for (let i = 0; i < rewrites.length; i++) rewrite(frame, rewrites[i] as Rewrite);
+    }
     connection.send();
+  }
+
+  private straightOf(actions: readonly FlowAction[]): Straight | null {
+    let straight = this.straights.get(actions);
+    if (straight === undefined) {
+      straight = straighten(actions);
+      if (this.straights.size >= MAX_STRAIGHTS) this.straights.clear();
+      this.straights.set(actions, straight);
+    }
+    return straight;
   }
 
   private output(port: number, frame: Uint8Array, tunnelKey: number, tunnelDst: number): void {
@@ -97,29 +113,23 @@ export class PacketOuts {
   }
 }
 
-/** Rewrites, and then one output. */
-function isStraight(actions: readonly FlowAction[]): boolean {
-  const last = actions.length - 1;
-  for (let i = 0; i <= last; i++) {
-    const { kind } = actions[i] as FlowAction;
-    const output = kind === "output" || kind === "output-in-port";
-    if (output !== (i === last) || kind === "push-vlan" || kind === "pop-vlan") return false;
-  }
-  return true;
+/** The usual list: rewrites, and then one output. */
+interface Straight {
+  readonly rewrites: readonly Rewrite[];
+  readonly tunnel: Extract<FlowAction, { kind: "set-tunnel" }> | null;
+  readonly port: number;
 }
 
-/** The last one of the list. */
-function tunnelOf(actions: readonly FlowAction[]): Extract<FlowAction, { kind: "set-tunnel" }> | null {
-  for (let i = actions.length - 1; i >= 0; i--) {
-    const action = actions[i] as FlowAction;
-    if (action.kind === "set-tunnel") return action.dst === 0 ? null : action;
-  }
-  return null;
-}
-
-function rewriteAll(frame: Uint8Array, actions: readonly FlowAction[]): void {
-  for (let i = 0; i < actions.length; i++) {
-    const action = actions[i] as FlowAction;
-    if (isRewrite(action)) rewrite(frame, action);
-  }
+/** Null: the list is another one. */
+function straighten(actions: readonly FlowAction[]): Straight | null {
+  const last = actions.at(-1);
+  if (last?.kind !== "output" && last?.kind !== "output-in-port") return null;
+  const before = actions.slice(0, -1);
+  if (!before.every((action) => isRewrite(action) || action.kind === "set-tunnel")) return null;
+  const tunnel = before.findLast((action) => action.kind === "set-tunnel");
+  return {
+    rewrites: before.filter(isRewrite),
+    tunnel: tunnel === undefined || tunnel.dst === 0 ? null : tunnel,
+    port: last.kind === "output" ? last.port : OFPP.IN_PORT,
+  };
 }

@@ -122,14 +122,14 @@ export class PacketWorkflow {
       else egress.plain(packet);
       return;
     }
-    const port = bindings.portOf(packet.inPort);
-    if (port === null) {
-      this.dropUnbound(packet);
-      return;
-    }
     const known = this.p.flows.ways.find(packet.match);
     if (known !== null && this.fits(known, packet)) {
       this.follow(packet, known);
+      return;
+    }
+    const port = bindings.portOf(packet.inPort);
+    if (port === null) {
+      this.dropUnbound(packet);
       return;
     }
     const job = this.job().begin(this.p.nextCookie(), packet.inPort, packet.frame, port, false, this.p.clock.nowMs());

@@ -9,14 +9,15 @@ export interface Masked {
 }
 
 /**
- * Words of a record that are the table's: those of its user and the place of its subtable in `subtables` lie beside the cookie,
- * where an end looks at them, and the match behind them.
+ * Words of a record that are the table's: those of its user, the place of its subtable in `subtables` and its hash lie beside
+ * the cookie, where an end looks at them, and the match behind them.
  */
 const USERS = OWN_WORD;
 /** Of each record, 32-bit integers that are the user's: 0 for a new one. */
 export const USER_WORDS = 2;
 const SUBTABLE = USERS + USER_WORDS;
-const MATCH = SUBTABLE + 1;
+const HASH = SUBTABLE + 1;
+const MATCH = HASH + 1;
 /** With what is left over, a record fills two lines of a processor's cache. */
 const OWN_WORDS = 32 - OWN_WORD;
 
@@ -30,7 +31,6 @@ const OWN_WORDS = 32 - OWN_WORD;
  */
 export class FlowTable<T extends Masked = Masked> implements Iterable<number> {
   private readonly records = new FlowRecords(OWN_WORDS);
-  private readonly links = new Links();
   /** By number; of numbers that are free null, or what was there last. */
   private readonly things: (T | null)[] = [];
   private readonly byMask = new Map<number, Subtable>();
@@ -83,7 +83,7 @@ export class FlowTable<T extends Masked = Masked> implements Iterable<number> {
 
   /** A hash of what the entry compares: equal for two that could not both be here. */
   hashOf(n: number): number {
-    return this.links.hashOf(n);
+    return this.records.words[n * this.records.stride + HASH] as number;
   }
 
   /** @param i below USER_WORDS. */
@@ -114,7 +114,7 @@ export class FlowTable<T extends Masked = Masked> implements Iterable<number> {
     if (!isInstallable(mask)) throw new MidotraceError("INTERNAL", "a switch cannot match userspace-only fields");
     const key = maskKey(mask);
     const known = this.byMask.get(key);
-    const table = known ?? new Subtable(key, mask, records, this.links);
+    const table = known ?? new Subtable(key, mask, records);
     writeFlowWords(match, words);
     const hash = table.masked.hash(words);
     if (table.find(hash, words) !== NONE) {
@@ -125,6 +125,7 @@ export class FlowTable<T extends Masked = Masked> implements Iterable<number> {
     const at = n * records.stride;
     for (let i = 0; i < FLOW_WORDS; i++) records.words[at + MATCH + i] = words[i] as number;
     for (let i = 0; i < USER_WORDS; i++) records.words[at + USERS + i] = 0;
+    records.words[at + HASH] = hash;
     table.insert(n, hash);
     if (known === undefined) this.open(table);
     records.words[at + SUBTABLE] = table.place;
@@ -134,8 +135,9 @@ export class FlowTable<T extends Masked = Masked> implements Iterable<number> {
 
   remove(n: number): void {
     const { records } = this;
-    const table = this.subtables[records.words[n * records.stride + SUBTABLE] as number] as Subtable;
-    table.delete(n);
+    const at = n * records.stride;
+    const table = this.subtables[records.words[at + SUBTABLE] as number] as Subtable;
+    table.delete(n, records.words[at + HASH] as number);
     records.remove(n);
     this.things[n] = null;
     if (table.size === 0) this.close(table);
@@ -177,29 +179,12 @@ export class FlowTable<T extends Masked = Masked> implements Iterable<number> {
   }
 }
 
-const FEWEST_LINKS = 64;
+const FEWEST_CELLS = 16;
 
-/** Per record its hash and the next one in its bucket: close together, and apart from what is compared once they agree. */
-class Links {
-  /** Hash and next one of record n at 2 n. */
-  pairs = new Int32Array(FEWEST_LINKS * 2);
-
-  hashOf(n: number): number {
-    return this.pairs[2 * n] as number;
-  }
-
-  /** Makes room for record n. */
-  room(n: number): void {
-    if (2 * n < this.pairs.length) return;
-    const pairs = new Int32Array(this.pairs.length * 2);
-    pairs.set(this.pairs);
-    this.pairs = pairs;
-  }
-}
-
-const FEWEST_BUCKETS = 16;
-
-/** The records of one mask: a chained hash table whose buckets double with its size. */
+/**
+ * The records of one mask: a hash table with open addressing, at most half full. A cell is a number and its hash side by side,
+ * so that a search that finds nothing mostly looks at one line of the processor's cache, and at no record.
+ */
 class Subtable {
   readonly key: number;
   readonly masked: MaskedWords;
@@ -207,69 +192,60 @@ class Subtable {
   size = 0;
   hits = 0;
   private readonly records: FlowRecords;
-  private readonly links: Links;
-  private buckets = new Int32Array(FEWEST_BUCKETS).fill(NONE);
+  private cells = new Int32Array(2 * FEWEST_CELLS).fill(NONE);
 
-  constructor(key: number, mask: FlowMask, records: FlowRecords, links: Links) {
+  constructor(key: number, mask: FlowMask, records: FlowRecords) {
     this.key = key;
     this.masked = new MaskedWords(mask);
     this.records = records;
-    this.links = links;
   }
 
   find(hash: number, wanted: Int32Array): number {
-    const { buckets, records, masked } = this;
-    const { pairs } = this.links;
-    let n = buckets[hash & (buckets.length - 1)] as number;
-    while (n !== NONE) {
-      if (pairs[2 * n] === hash && masked.same(wanted, records.words, n * records.stride + MATCH)) return n;
-      n = pairs[2 * n + 1] as number;
+    const { cells, records, masked } = this;
+    const last = cells.length - 2;
+    for (let i = (hash << 1) & last; ; i = (i + 2) & last) {
+      const n = cells[i] as number;
+      if (n === NONE) return NONE;
+      if (cells[i + 1] === hash && masked.same(wanted, records.words, n * records.stride + MATCH)) return n;
     }
-    return NONE;
   }
 
   insert(n: number, hash: number): void {
-    this.links.room(n);
-    this.links.pairs[2 * n] = hash;
     this.size++;
-    if (this.size > this.buckets.length) this.grow();
-    this.link(n);
+    if (4 * this.size > this.cells.length) this.grow();
+    this.put(n, hash);
   }
 
-  delete(n: number): void {
-    const { buckets } = this;
-    const { pairs } = this.links;
-    const bucket = (pairs[2 * n] as number) & (buckets.length - 1);
-    const behind = pairs[2 * n + 1] as number;
-    if (buckets[bucket] === n) buckets[bucket] = behind;
-    else {
-      let before = buckets[bucket] as number;
-      while (pairs[2 * before + 1] !== n) before = pairs[2 * before + 1] as number;
-      pairs[2 * before + 1] = behind;
+  delete(n: number, hash: number): void {
+    const { cells } = this;
+    const last = cells.length - 2;
+    let hole = (hash << 1) & last;
+    while (cells[hole] !== n) hole = (hole + 2) & last;
+    // What stands behind the hole moves into it, unless it would then stand before its own place.
+    for (let i = (hole + 2) & last; cells[i] !== NONE; i = (i + 2) & last) {
+      const home = ((cells[i + 1] as number) << 1) & last;
+      if (((i - home) & last) < ((i - hole) & last)) continue;
+      cells[hole] = cells[i] as number;
+      cells[hole + 1] = cells[i + 1] as number;
+      hole = i;
     }
+    cells[hole] = NONE;
     this.size--;
   }
 
-  private link(n: number): void {
-    const { buckets } = this;
-    const { pairs } = this.links;
-    const bucket = (pairs[2 * n] as number) & (buckets.length - 1);
-    pairs[2 * n + 1] = buckets[bucket] as number;
-    buckets[bucket] = n;
+  private put(n: number, hash: number): void {
+    const { cells } = this;
+    const last = cells.length - 2;
+    let i = (hash << 1) & last;
+    while (cells[i] !== NONE) i = (i + 2) & last;
+    cells[i] = n;
+    cells[i + 1] = hash;
   }
 
   private grow(): void {
-    const old = this.buckets;
-    const { pairs } = this.links;
-    this.buckets = new Int32Array(old.length * 2).fill(NONE);
-    for (const head of old) {
-      let n = head;
-      while (n !== NONE) {
-        const behind = pairs[2 * n + 1] as number;
-        this.link(n);
-        n = behind;
-      }
-    }
+    const old = this.cells;
+    this.cells = new Int32Array(2 * old.length).fill(NONE);
+    for (let i = 0; i < old.length; i += 2) if (old[i] !== NONE) this.put(old[i] as number, old[i + 1] as number);
   }
 }
 
