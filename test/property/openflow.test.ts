@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { it } from "node:test";
 import * as fc from "fast-check";
 import { F, type FlowAction, FlowMatch, hasL4, UNTAGGED, USERSPACE_ONLY } from "#core/flows";
-import { encodeInstructions, maskForActions, Output, reachesHiddenTags, writeFlowAdd } from "#protocols/openflow";
+import { encodeInstructions, FlowTemplate, maskForActions, Output, reachesHiddenTags } from "#protocols/openflow";
 
 const MISSING = "ovs-ofctl is missing: apt-get install openvswitch-switch";
 const there = spawnSync("ovs-ofctl", ["--version"]).status === 0;
@@ -76,9 +76,9 @@ it("Open vSwitch takes every entry that can be declared", { skip: there ? false 
         nwDstBits: whole ? 32 : dst,
       };
       const mask = maskForActions(m, asked, actions, g !== null);
-      const flow = { table: 0, priority: 1, cookieHigh: 1, cookieLow: 2, idleTimeoutS: 0, hardTimeoutS: 0 };
+      const flow = { table: 0, priority: 1, idleTimeoutS: 0, hardTimeoutS: 0 };
       const instructions = encodeInstructions(m, actions, g);
-      assert.ok(writeFlowAdd(out, 1, { ...flow, match: m, mask, instructions }));
+      new FlowTemplate({ ...flow, match: m, mask, instructions }).write(out, 1, 1, 2, m);
       const text = execFileSync("ovs-ofctl", ["ofp-print", Buffer.from(out.take()).toString("hex")], {
         encoding: "utf8",
       });

@@ -1,7 +1,7 @@
 import type { Cancel, Clock, Scheduler } from "#core/base";
 import { NONE } from "#core/datapath";
 import { FlowMatch } from "#core/flows";
-import { encodeInstructions, writeDeleteByCookie, writeFlowAdd } from "#protocols/openflow";
+import { encodeInstructions, FlowTemplate, shapeOf, writeDeleteByCookie } from "#protocols/openflow";
 import type { Connection } from "./connection.ts";
 import { cookieHigh, cookieLow } from "./cookies.ts";
 import { type Entries, timeoutSeconds } from "./entries.ts";
@@ -18,8 +18,13 @@ const BACKLOG_BYTES = 1_048_576;
 
 /** So many changes are written between two looks at what the switch has not taken. */
 const LOOK_EVERY = 64;
-/** Rules whose instructions are kept as bytes. */
-const MAX_ENCODED = 4_096;
+/** Rules whose templates are kept. */
+const MAX_RULES = 4_096;
+
+interface Made {
+  readonly shape: number;
+  readonly template: FlowTemplate;
+}
 
 export interface WriterParts {
   readonly clock: Clock;
@@ -51,7 +56,9 @@ export class FlowWriter {
   private flushing = false;
   private timer: Cancel | null = null;
   private readonly match = new FlowMatch();
-  private readonly encoded = new Map<Rule, { readonly limitBytes: number; readonly bytes: Uint8Array }>();
+  private readonly templates = new Map<Rule, Made[]>();
+  /** That the templates were made for. */
+  private limitBytes = NaN;
 
   constructor(parts: WriterParts) {
     this.parts = parts;
@@ -62,6 +69,7 @@ export class FlowWriter {
     this.lanes = lanes;
     this.round = round;
     this.priority = priority;
+    this.templates.clear();
     this.wake();
   }
 
@@ -167,29 +175,35 @@ export class FlowWriter {
     const { output, session } = this.lane(entries.laneOf(n));
     this.unsent++;
     entries.written(n, Math.trunc(this.nowMs));
-    const written = writeFlowAdd(output, session.nextXid(), {
+    const template = this.templateOf(rule, match);
+    if (template.tooLong) this.parts.tooLong(n);
+    else template.write(output, session.nextXid(), cookieHigh(this.round, cookie), cookieLow(cookie), match);
+  }
+
+  private templateOf(rule: Rule, match: FlowMatch): FlowTemplate {
+    const limitBytes = this.parts.frameLimit();
+    if (limitBytes !== this.limitBytes || this.templates.size >= MAX_RULES) {
+      this.limitBytes = limitBytes;
+      this.templates.clear();
+    }
+    const shape = shapeOf(match);
+    let templates = this.templates.get(rule);
+    if (templates === undefined) this.templates.set(rule, (templates = []));
+    for (let i = 0; i < templates.length; i++) {
+      const made = templates[i] as Made;
+      if (made.shape === shape) return made.template;
+    }
+    const template = new FlowTemplate({
       table: TABLE.ENTRIES,
       priority: this.priority,
-      cookieHigh: cookieHigh(this.round, cookie),
-      cookieLow: cookieLow(cookie),
       match,
       mask: rule.mask,
       idleTimeoutS: timeoutSeconds(rule.idleTimeoutMs),
       hardTimeoutS: timeoutSeconds(rule.hardTimeoutMs),
-      instructions: this.instructions(rule, match),
+      instructions: encodeInstructions(match, rule.actions, lengthGuard(rule, limitBytes)),
     });
-    if (!written) this.parts.tooLong(n);
-  }
-
-  private instructions(rule: Rule, match: FlowMatch): Uint8Array {
-    const limitBytes = this.parts.frameLimit();
-    const kept = this.encoded.get(rule);
-    if (kept !== undefined && kept.limitBytes === limitBytes) return kept.bytes;
-    const bytes = encodeInstructions(match, rule.actions, lengthGuard(rule, limitBytes));
-    if (this.encoded.size >= MAX_ENCODED) this.encoded.clear();
-    // A rewrite of ports is another one for each protocol, which a rule is not made for.
-    if (!rule.actions.some((a) => a.kind === "set-tp")) this.encoded.set(rule, { limitBytes, bytes });
-    return bytes;
+    templates.push({ shape, template });
+    return template;
   }
 
   private lane(number: number): Connection {

@@ -1,13 +1,15 @@
 import { writeU16, writeU32 } from "#core/base";
 import type { FlowAction, FlowMask, FlowMatch } from "#core/flows";
 import { type LengthGuard, writeActions } from "./actions.ts";
-import { writeEmptyMatch, writeMatch } from "./match.ts";
+import { matchFields, putValue, writeEmptyMatch, writeMatch } from "./match.ts";
 import { NO_BUFFER, OFPFC, OFPFF, OFPG_ANY, OFPP, OFPT, OFPTT_ALL } from "./messages.ts";
 import { Output } from "./output.ts";
 
 const OFPIT_APPLY_ACTIONS = 4;
 const FIXED_BYTES = 40;
+const FIXED_AT = 8;
 const FIRST_INSTRUCTION_BYTES = 256;
+const FIRST_TEMPLATE_BYTES = 512;
 
 /** A 64-bit cookie in halves, each a u32: no number that the hot path touches is a bigint. */
 export interface Cookie {
@@ -18,8 +20,6 @@ export interface Cookie {
 export interface FlowAdd {
   readonly table: number;
   readonly priority: number;
-  readonly cookieHigh: number;
-  readonly cookieLow: number;
   readonly match: FlowMatch;
   /** As `maskForActions` gives it. */
   readonly mask: FlowMask;
@@ -49,20 +49,47 @@ export function encodeInstructions(
 }
 
 /**
- * FLOW_MOD ADD, whose removal is to be reported. An entry with the same match and priority is overwritten in place.
- *
- * @returns false, and writes nothing, when the action list makes it longer than a message can be.
+ * FLOW_MOD ADDs, whose removal is to be reported, that differ in cookie and compared values only: written once, and filled in
+ * for each. An entry with the same match and priority is overwritten in place.
  */
-export function writeFlowAdd(out: Output, xid: number, flow: FlowAdd): boolean {
-  out.begin(OFPT.FLOW_MOD, xid);
-  writeFixed(out, flow.cookieHigh, flow.cookieLow, false, OFPFC.ADD, flow.table, flow.priority);
-  const fixed = out.at - FIXED_BYTES;
-  writeU16(out.bytes, fixed + 18, flow.idleTimeoutS);
-  writeU16(out.bytes, fixed + 20, flow.hardTimeoutS);
-  writeU16(out.bytes, fixed + 36, OFPFF.SEND_FLOW_REM);
-  writeMatch(out, flow.match, flow.mask);
-  out.append(flow.instructions);
-  return out.end();
+export class FlowTemplate {
+  /** True: its instructions make it longer than a message can be, and nothing can be written. */
+  readonly tooLong: boolean;
+  private readonly bytes: Uint8Array;
+  /** Per value: which, where, and its mask. */
+  private readonly values: Uint8Array;
+  private readonly places: Uint16Array;
+  private readonly masks: Int32Array;
+
+  /** @param flow with a match of the shape (`shapeOf`) that `write` will be given. */
+  constructor(flow: FlowAdd) {
+    const out = new Output(FIRST_TEMPLATE_BYTES);
+    const fields = matchFields(flow.match, flow.mask);
+    out.begin(OFPT.FLOW_MOD, 0);
+    writeFixed(out, 0, 0, false, OFPFC.ADD, flow.table, flow.priority);
+    writeU16(out.bytes, FIXED_AT + 18, flow.idleTimeoutS);
+    writeU16(out.bytes, FIXED_AT + 20, flow.hardTimeoutS);
+    writeU16(out.bytes, FIXED_AT + 36, OFPFF.SEND_FLOW_REM);
+    const places = writeMatch(out, flow.match, fields);
+    out.append(flow.instructions);
+    this.tooLong = !out.end();
+    this.bytes = out.take();
+    this.values = Uint8Array.from(fields, (field) => field.value);
+    this.places = Uint16Array.from(places);
+    this.masks = Int32Array.from(fields, (field) => field.mask);
+  }
+
+  write(out: Output, xid: number, cookieHigh: number, cookieLow: number, m: FlowMatch): void {
+    const start = out.at;
+    out.append(this.bytes);
+    const b = out.bytes;
+    writeU32(b, start + 4, xid);
+    writeU32(b, start + FIXED_AT, cookieHigh);
+    writeU32(b, start + FIXED_AT + 4, cookieLow);
+    const { values, places, masks } = this;
+    for (let i = 0; i < values.length; i++)
+      putValue(b, start + (places[i] as number), values[i] as number, masks[i] as number, m);
+  }
 }
 
 /** An entry of the switch's program: `match` and `actions` write themselves. Removal is reported; its counters begin at 0. */

@@ -12,12 +12,12 @@ export {
   type Cookie,
   encodeInstructions,
   type FlowAdd,
+  FlowTemplate,
   writeDeleteByCookie,
   writeDeleteByCookieMask,
-  writeFlowAdd,
   writeProgramAdd,
 } from "./flow-mod.ts";
-export { writeEmptyMatch, writeMatch, writeReg0Match } from "./match.ts";
+export { shapeOf, writeEmptyMatch, writeReg0Match } from "./match.ts";
 export { MAX_MESSAGE_BYTES, messageName, OFP_VERSION, OFPP, OFPRR, OFPT, OFPTT_ALL } from "./messages.ts";
 export { Output } from "./output.ts";
 export {
