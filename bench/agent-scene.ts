@@ -1,5 +1,5 @@
 import { EmbeddedNsdb } from "#adapters/nsdb-embedded";
-import { keepPausesShort, neverPretenure, systemClock, systemScheduler } from "#adapters/platform";
+import { inlineDeeply, keepPausesShort, neverPretenure, systemClock, systemScheduler } from "#adapters/platform";
 import { Agent, type AgentOptions } from "#apps/agent";
 import { type HostId, SeededRandom } from "#core/base";
 import { type Datapath, type DatapathListener, type FlowEntry, packetIn } from "#core/datapath";
@@ -174,6 +174,7 @@ export async function agentScene(
   // As the program does.
   neverPretenure();
   keepPausesShort();
+  inlineDeeply();
   const random = new SeededRandom(1);
   const server = new EmbeddedNsdb("memory:");
   await server.start();

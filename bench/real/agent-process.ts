@@ -5,8 +5,9 @@ import { SERVERS } from "../conversations.ts";
 import { TUNNEL_OFPORT, VM_OFPORT } from "./ports.ts";
 
 /*
- * The agent with everything but a real switch: a process of its own. argv: where the emulated switch takes connections.
- * The parent says "memory"; the answer is a `Memory`.
+ * The agent with everything but a real switch: a process of its own. argv: where the emulated switch takes connections, and
+ * `simulate` for an agent that knows the way of no packet before it has simulated it. The parent says "memory"; the answer
+ * is a `Memory`.
  */
 
 /** After a collection of all garbage. */
@@ -17,7 +18,7 @@ export interface Memory {
   readonly usedBytes: number;
 }
 
-const [address = ""] = process.argv.slice(2);
+const [address = "", how = ""] = process.argv.slice(2);
 
 /** The emulated switch has no database: its ports are as they are. */
 class FixedConfig implements SwitchConfig {
@@ -55,7 +56,21 @@ const datapath = new OvsDatapath({
     if (level === "warn" || level === "error") console.error(message, fields);
   },
 });
-const { agent } = await agentScene(datapath);
+const { agent, nsdb } = await agentScene(datapath);
+if (how === "simulate") {
+  // A trace of one port, which no packet has: it looks at each packet's, so that no two of them are alike.
+  const bridge = (await nsdb.bridges.list()).find((b) => b.name === "web");
+  const condition = { dlType: 0x0800, nwProto: 17, tpSrc: { start: 9, end: 9 } };
+  const wanted = {
+    name: "one port",
+    deviceType: "BRIDGE",
+    deviceId: bridge?.id ?? "",
+    condition,
+    enabled: true,
+  } as const;
+  await nsdb.traces.create(wanted);
+  await agent.settled();
+}
 process.send?.("ready");
 process.on("message", () => {
   if (globalThis.gc === undefined) throw new Error("run with --expose-gc");

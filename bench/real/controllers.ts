@@ -24,13 +24,13 @@ export class Contestant {
     this.emulated = emulated;
   }
 
-  /** Our agent: it connects to the switch. @param tableSize flows that the switch holds. */
-  static async agent(scope: Scope, name: string, tableSize = 50_000): Promise<Contestant> {
+  /** Our agent: it connects to the switch. @param tableSize flows that the switch holds. @param how see agent-process.ts. */
+  static async agent(scope: Scope, name: string, tableSize = 50_000, how: "" | "simulate" = ""): Promise<Contestant> {
     const port = await freePort();
     const listen = ["listen", "127.0.0.1", String(port), String(tableSize)];
     const emulated = forked(scope, "./emulated-switch.ts", listen, SWITCH);
     await told(emulated, "listening");
-    const controller = forked(scope, "./agent-process.ts", [`tcp:127.0.0.1:${port}`], CONTROLLER);
+    const controller = forked(scope, "./agent-process.ts", [`tcp:127.0.0.1:${port}`, how], CONTROLLER);
     await Promise.all([told(emulated, "ready"), told(controller, "ready")]);
     return new Contestant(name, controller, emulated);
   }

@@ -19,3 +19,13 @@ export function neverPretenure(): void {
 export function keepPausesShort(): void {
   setFlagsFromString("--semi-space-growth-factor=1");
 }
+
+/**
+ * The way of a packet is one loop over what was read, through twenty small functions in as many files; V8 makes one piece of
+ * machine code of about a quarter of it and calls the rest. With four times the budget a new flow costs an eighth less
+ * (bench/real, a). Called at its start by a process that answers packets.
+ */
+export function inlineDeeply(): void {
+  setFlagsFromString("--max-inlined-bytecode-size=1000");
+  setFlagsFromString("--max-inlined-bytecode-size-cumulative=4000");
+}

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { keepPausesShort, neverPretenure } from "#adapters/platform";
+import { inlineDeeply, keepPausesShort, neverPretenure } from "#adapters/platform";
 import type { Io } from "#apps/cli/options";
 import { commandIndex } from "./commands.ts";
 import { run } from "./run.ts";
@@ -29,7 +29,10 @@ function wantsColours(env: NodeJS.ProcessEnv): boolean {
 
 neverPretenure();
 // Before anything has made its space large.
-if (process.argv[2] === "agent") keepPausesShort();
+if (process.argv[2] === "agent") {
+  keepPausesShort();
+  inlineDeeply();
+}
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
