@@ -12,6 +12,8 @@ const TWO_32 = 0x1_0000_0000;
  *    2 tunnel source       7 type:16 echo:1 vlan:13 frag:2  16 … 19 IPv6 destination
  *    3 tunnel destination  8 proto:16 tos:8 ttl:8           20 ARP sender MAC, low 32
  *    4 eth src, low 32     9, 10 IPv4 source, destination   21 its high 16, ICMP identifier (if echo)
+ *
+ * Of IPv6 packets 9 and 10 have the addresses, too, folded: so no mask has to hash more of them.
  */
 export const FLOW_WORDS = 22;
 
@@ -29,19 +31,28 @@ export function writeFlowWords(m: FlowMatch, w: Int32Array): void {
   const echo = m.icmpId !== NO_ICMP_ID;
   w[7] = (m.etherType << 16) | (echo ? ECHO : 0) | ((m.vlan + 1) << 2) | m.fragment;
   w[8] = (m.nwProto << 16) | (m.nwTos << 8) | m.nwTtl;
-  w[9] = m.nwSrc;
-  w[10] = m.nwDst;
   w[11] = (m.tpSrc << 16) | m.tpDst;
   if (m.etherType === ETHERTYPE.IPV6) {
-    writeIpv6(m.ip6Src, w, 12);
-    writeIpv6(m.ip6Dst, w, 16);
-  } else for (let i = 12; i < 20; i++) w[i] = 0;
+    w[9] = writeIpv6(m.ip6Src, w, 12);
+    w[10] = writeIpv6(m.ip6Dst, w, 16);
+  } else {
+    w[9] = m.nwSrc;
+    w[10] = m.nwDst;
+    for (let i = 12; i < 20; i++) w[i] = 0;
+  }
   w[20] = m.arpSha;
   w[21] = ((m.arpSha / TWO_32) << 16) | (echo ? m.icmpId : 0);
 }
 
-function writeIpv6(ip: bigint, w: Int32Array, at: number): void {
-  for (let i = 0; i < 4; i++) w[at + i] = Number(BigInt.asUintN(32, ip >> BigInt(32 * i)));
+/** @returns the address, folded. */
+function writeIpv6(ip: bigint, w: Int32Array, at: number): number {
+  let folded = 0;
+  for (let i = 0; i < 4; i++) {
+    const word = Number(BigInt.asIntN(32, ip >> BigInt(32 * i)));
+    w[at + i] = word;
+    folded = Math.imul(folded, 0x9e3779b1) ^ word;
+  }
+  return folded;
 }
 
 /** Reads the words from `w[at]` on into `m`. */
@@ -59,11 +70,11 @@ export function readFlowWords(w: Int32Array, at: number, m: FlowMatch): FlowMatc
   m.nwProto = word(8) >>> 16;
   m.nwTos = (word(8) >>> 8) & 0xff;
   m.nwTtl = word(8) & 0xff;
-  m.nwSrc = word(9);
-  m.nwDst = word(10);
   m.tpSrc = word(11) >>> 16;
   m.tpDst = word(11) & 0xffff;
   const ipv6 = m.etherType === ETHERTYPE.IPV6;
+  m.nwSrc = ipv6 ? 0 : word(9);
+  m.nwDst = ipv6 ? 0 : word(10);
   m.ip6Src = ipv6 ? readIpv6(w, at + 12) : 0n;
   m.ip6Dst = ipv6 ? readIpv6(w, at + 16) : 0n;
   m.arpSha = (word(21) >>> 16) * TWO_32 + word(20);
@@ -77,8 +88,8 @@ function readIpv6(w: Int32Array, at: number): bigint {
   return ip;
 }
 
-/** Words that are compared, but not hashed: of IPv6 addresses the halves that name networks. */
-const UNHASHED: ReadonlySet<number> = new Set([14, 15, 18, 19]);
+/** Words that are compared, but not hashed: those of IPv6 addresses. */
+const isHashed = (word: number): boolean => word < 12 || word >= 20;
 
 /** Hashes and compares the words that one mask compares. */
 export class MaskedWords {
@@ -91,7 +102,7 @@ export class MaskedWords {
     const compared = [...bits.keys()].filter((i) => bits[i] !== 0);
     const pairs = (of: readonly number[]): Int32Array => Int32Array.from(of.flatMap((i) => [i, bits[i] as number]));
     this.compared = pairs(compared);
-    this.hashed = pairs(compared.filter((i) => !UNHASHED.has(i)));
+    this.hashed = pairs(compared.filter(isHashed));
   }
 
   /** Packets that the mask cannot tell apart have equal hashes. @returns a signed 32-bit integer. */
