@@ -6,6 +6,8 @@ import { columns, type Paint, plural } from "./screen.ts";
 /** What all agents and switches have counted together. */
 export interface Tally {
   readonly simulated: number;
+  /** Not simulated, because they took the way of one that was. */
+  readonly alike: number;
   /** Served by a flow that was installed for an earlier packet. */
   readonly hits: number;
   /** Lost before anybody looked at them. */
@@ -20,6 +22,7 @@ export function tally(lab: Lab): Tally {
   const agents = lab.counters();
   return {
     simulated: sum(agents, (a) => a.simulated),
+    alike: sum(agents, (a) => a.alike),
     hits: sum(stats, (s) => s.hits),
     lost: sum(stats, (s) => s.upcallsLost) + sum(switches, (s) => s.runt),
     verdicts: merged(agents, (a) => a.verdicts),
@@ -32,8 +35,11 @@ export function outcomeText(before: Tally, after: Tally, paint: Paint): string {
   const verdicts = difference(before.verdicts, after.verdicts).map(([v, n]) => [v, String(n), VERDICTS[v]]);
   const drops = difference(before.drops, after.drops).map(([d, n]) => [d, String(n), DROP_REASONS[d]]);
   const lost = after.lost - before.lost;
+  const alike = after.alike - before.alike;
   return [
-    `  ${plural(after.simulated - before.simulated, "packet")} simulated, ${after.hits - before.hits} served by flows installed before`,
+    `  ${plural(after.simulated - before.simulated, "packet")} simulated, `,
+    alike === 0 ? "" : `${alike} went the way of one of them, `,
+    `${after.hits - before.hits} served by flows installed before`,
     lost === 0 ? "\n" : `, ${lost} lost in full queues or too short\n`,
     verdicts.length === 0 ? "" : columns(["VERDICT", "PACKETS", "MEANING"], verdicts, paint),
     drops.length === 0 ? "" : `\n${columns(["NOT DELIVERED BECAUSE", "PACKETS", "MEANING"], drops, paint)}`,
