@@ -70,18 +70,17 @@ export class KnownWays {
     const ranged = mask.fields & PORTS & ~ctx.exactPorts;
     if (ranged === 0) return;
     const fields = mask.fields & ~ranged;
-    const match = ctx.original.clone();
     const tuple = this.tupleOf({ ...mask, fields });
-    writeFlowWords(match, this.words);
+    writeFlowWords(ctx.original, this.words);
     const hash = tuple.masked.hash(this.words);
     const others = tuple.ways.get(hash);
-    if (coveringOf(others, match) !== null) return;
+    if (coveringOf(others, ctx.original) !== null) return;
     const known: KnownWay = {
       way,
       verdict: ctx.verdict,
       dropReason: ctx.dropReason,
       tagGrowth,
-      match,
+      match: ctx.original.clone(),
       mask: tuple.mask,
       tpSrcLow: ctx.tpSrcRange.low,
       tpSrcHigh: ctx.tpSrcRange.high,

@@ -28,6 +28,7 @@ export class FlowRecords {
   words: Int32Array;
   readonly stride: number;
   size = 0;
+  private capacity = FEWEST_RECORDS;
   /** Where chains of records begin whose cookies agree in their lowest bits: cookies follow each other, and their chains are short. */
   private heads = new Int32Array(FEWEST_RECORDS).fill(NONE);
   /** Numbers of free records: of those the first `freed`. Not a chain through them, which would wait for memory at each step. */
@@ -125,25 +126,31 @@ export class FlowRecords {
 
   private take(): number {
     if (this.freed > 0) return this.free[--this.freed] as number;
-    if (this.fresh === this.heads.length) this.grow();
+    if (this.fresh === this.capacity) this.grow();
     return this.fresh++;
   }
 
+  /** By half: a table of a few hundred thousand that doubled would hold as many that it may never need. */
   private grow(): void {
-    const { stride } = this;
-    const records = this.heads.length;
-    const words = new Int32Array(records * 2 * stride);
+    const { stride, capacity } = this;
+    this.capacity = capacity + (capacity >> 1);
+    const words = new Int32Array(this.capacity * stride);
     words.set(this.words);
-    const heads = new Int32Array(records * 2).fill(NONE);
+    this.words = words;
+    // None is free: that is why there have to be more.
+    this.free = new Int32Array(this.capacity);
+    if (this.capacity > this.heads.length) this.chainAnew(capacity);
+  }
+
+  private chainAnew(records: number): void {
+    const { words, stride } = this;
+    const heads = new Int32Array(this.heads.length * 2).fill(NONE);
     for (let n = 0; n < records; n++) {
       const at = n * stride;
       const chain = (words[at + COOKIE_LOW] as number) & (heads.length - 1);
       words[at + NEXT] = heads[chain] as number;
       heads[chain] = n;
     }
-    this.words = words;
     this.heads = heads;
-    // None is free: that is why there have to be more.
-    this.free = new Int32Array(records * 2);
   }
 }
