@@ -11,10 +11,10 @@ export function neverPretenure(): void {
 }
 
 /**
- * The space for new objects stays at the one or two MiB that it has at first, instead of growing to 16. A flow's record
- * outlives the collections of new objects, each of which copies all records since the one before: with 5,000 new flows per
- * second a pause of 12 ms now and then, for which a hundred packets wait; so it is one of 1.5 ms, twelve times as often
- * (bench/real, b). Called at its start by a process for whose users the longest pause matters.
+ * The space for new objects stays at the one or two MiB that it has at first, instead of growing to 16. What
+ * lives through a collection of new objects is copied by it, all that came since the one before: when each flow was an object,
+ * 5,000 new ones per second made a pause of 12 ms now and then, for which a hundred packets waited; so it was one of 1.5 ms,
+ * twelve times as often (bench/real, b). Called at its start by a process for whose users the longest pause matters.
  */
 export function keepPausesShort(): void {
   setFlagsFromString("--semi-space-growth-factor=1");

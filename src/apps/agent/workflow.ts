@@ -297,20 +297,20 @@ export class PacketWorkflow {
     if (ctx.shortLived && ctx.generatedPackets.length > 0 && this.errors.take(ctx.startPort))
       return noFlow("a router answered with an ICMP error, and the next such packet is to be answered too");
     const error = ctx.shortLived || (t.actions.length === 0 && t.outputs.length > 0);
-    const { idleMs, hardMs } = error ? SHORT_LIFE : ORDINARY_LIFE;
+    const lifetime = error ? SHORT_LIFE : ORDINARY_LIFE;
     this.p.counters.flowsInstalled++;
     this.p.gate.attach(job.tracedFlows, job.cookie);
     // Of their own: the context's are the next packet's, too.
     const tags = [...ctx.tags, ...t.tags, ofportTag(job.inPort)];
-    const way = new Way(mask, t.actions, tags, ctx.startPort, { idleMs, hardMs });
+    const way = new Way(mask, t.actions, tags, ctx.startPort, lifetime);
     this.p.flows.install(job.cookie, ctx.original, way);
     if (!error && isOrdinary(ctx, t))
       this.p.flows.ways.remember(ctx, way, tunnelTagGrowth(t.actions, this.physical.tunnelOfport ?? 0));
     return {
       mask,
       actions: t.actions,
-      idleTimeoutMs: idleMs,
-      hardTimeoutMs: hardMs,
+      idleTimeoutMs: lifetime.idleMs,
+      hardTimeoutMs: lifetime.hardMs,
       because: "for the packets that follow",
     };
   }
