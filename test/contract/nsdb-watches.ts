@@ -92,6 +92,8 @@ export function nsdbWatchContract(factory: NsdbFactory): void {
         // Another watcher of the session wants what this one does not hear of.
         await a.watch("/q", { wants: () => ["/q"], events: () => undefined, resync: () => undefined });
         await b.commit([create("/q"), create("/n", "0"), create("/n/m", "0"), create("/n/other", "0")]);
+        // Another server may not have them yet, and its watch would hear of them then.
+        await eventually(async () => assert.ok(await a.get("/n/other")));
         await a.watch(["/n"], {
           wants: (events) => events.map(({ path }) => path).filter((path) => path !== "/n/other"),
           events: (events, nodes) => {
@@ -257,6 +259,7 @@ export function nsdbWatchContract(factory: NsdbFactory): void {
         const heard = new Recorder();
         const other = new Recorder();
         await a.commit([create("/e", "", true)]);
+        await eventually(async () => assert.ok(await b.get("/e")));
         await a.watch("/", heard);
         await b.watch("/", other);
         await expireA();
