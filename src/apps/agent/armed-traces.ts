@@ -1,15 +1,20 @@
-import type { RuleId } from "#core/base";
-import { type ArmedTrace, sameCondition, TraceIndex, type VirtualDevice } from "#core/topology";
+import type { ChainId, RuleId } from "#core/base";
+import { type ArmedTrace, sameCondition, sameList, TraceIndex, type VirtualDevice } from "#core/topology";
+import type { TracesByDevice } from "./topology-reader.ts";
 
 export interface Arming {
-  /** Traces that are new to a device that was known before, or ask for more than they did; none for a new device. */
+  /** Traces that are new to the device, or ask for more than they did. */
   readonly fresh: readonly ArmedTrace[];
   /** Rules that are there no more. */
   readonly gone: readonly RuleId[];
 }
 
-/** Which traces are armed on the devices that this agent knows, and which of them have used up their limit. */
+/**
+ * Which traces are armed on the devices that this agent knows, and which of them have used up their limit. They stand in
+ * chains, and a chain is on the way of many devices: when one is enabled, its chain is read again and no device is.
+ */
 export class ArmedTraces {
+  private readonly byChain = new Map<ChainId, TracesByDevice>();
   private readonly byDevice = new Map<string, readonly ArmedTrace[]>();
   private readonly exhausted = new Set<RuleId>();
 
@@ -30,36 +35,49 @@ export class ArmedTraces {
     if (device !== null && device.traces !== null) device.traces = this.index(device.traces.traces);
   }
 
+  /** The traces in a chain as it was just read. @returns devices that have some, or had, and are to be armed anew. */
+  read(chain: ChainId, traces: TracesByDevice): Iterable<string> {
+    const before = this.byChain.get(chain) ?? NO_TRACES;
+    if (traces.size > 0) this.byChain.set(chain, traces);
+    else this.byChain.delete(chain);
+    return new Set([...before.keys(), ...traces.keys()]);
+  }
+
   /**
-   * Gives the device, as it was just read, its traces.
-   * @param device null: it is gone. @param previous as it was before; null: it was not known.
+   * Gives the device the traces in its infilter.
+   * @param device null: it is gone, or not known. @param previous as it was until now.
    */
-  arm(id: string, device: VirtualDevice | null, previous: VirtualDevice | null, traces: readonly ArmedTrace[]): Arming {
-    const known = new Map((this.byDevice.get(id) ?? []).map((t) => [t.ruleId, t]));
-    const kept = new Set(traces.map((t) => t.ruleId));
-    const gone = [...known.keys()].filter((rule) => !kept.has(rule));
-    for (const rule of gone) this.exhausted.delete(rule);
-    if (traces.length > 0) this.byDevice.set(id, traces);
-    else this.byDevice.delete(id);
-    if (device === null) return { fresh: [], gone };
+  arm(id: string, device: VirtualDevice | null, previous: VirtualDevice | null): Arming {
+    const before = this.byDevice.get(id) ?? NONE;
+    const infilter = device?.inFilter ?? null;
+    const traces = infilter === null ? NONE : (this.byChain.get(infilter)?.get(id) ?? NONE);
+    if (sameList(before, traces)) {
+      if (device !== null && device !== previous) device.traces = previous?.traces ?? this.index(traces);
+      return NOTHING_NEW;
+    }
+    const known = new Map(before.map((t) => [t.ruleId, t]));
     // An enabling whose condition or limit was changed could match flows that it could not match before.
     const fresh = traces.filter((t) => !asksTheSame(known.get(t.ruleId), t));
-    for (const t of fresh) this.exhausted.delete(t.ruleId);
-    const same = traces.length === known.size && traces.every((t) => isTheSame(known.get(t.ruleId), t));
-    device.traces = same ? (previous?.traces ?? null) : this.index(traces);
-    return { fresh: previous === null ? [] : fresh, gone };
+    for (const { ruleId } of traces) known.delete(ruleId);
+    for (const { ruleId } of fresh) this.exhausted.delete(ruleId);
+    for (const rule of known.keys()) this.exhausted.delete(rule);
+    if (traces.length > 0) this.byDevice.set(id, traces);
+    else this.byDevice.delete(id);
+    if (device !== null) device.traces = this.index(traces);
+    return { fresh, gone: [...known.keys()] };
   }
 
   private index(traces: readonly ArmedTrace[]): TraceIndex | null {
-    const live = traces.filter((t) => !this.exhausted.has(t.ruleId));
+    const live = this.exhausted.size === 0 ? traces : traces.filter((t) => !this.exhausted.has(t.ruleId));
     return live.length === 0 ? null : new TraceIndex(live);
   }
 }
 
-function asksTheSame(a: ArmedTrace | undefined, b: ArmedTrace): boolean {
-  return a !== undefined && a.limit === b.limit && sameCondition(a.condition.source, b.condition.source);
-}
+const NONE: readonly ArmedTrace[] = [];
+const NO_TRACES: TracesByDevice = new Map();
+const NOTHING_NEW: Arming = { fresh: [], gone: [] };
 
-function isTheSame(a: ArmedTrace | undefined, b: ArmedTrace): boolean {
-  return a !== undefined && a.chainId === b.chainId && asksTheSame(a, b);
+function asksTheSame(a: ArmedTrace | undefined, b: ArmedTrace): boolean {
+  if (a === b) return true;
+  return a !== undefined && a.limit === b.limit && sameCondition(a.condition.source, b.condition.source);
 }

@@ -1,4 +1,4 @@
-import { decode, type Kind, type NsdbNode, type NsdbStore, type Reader } from "#core/nsdb";
+import { decode, type NsdbNode, type NsdbStore, type Reader } from "#core/nsdb";
 
 /** What was asked of the store and is being answered, and what changed meanwhile: the answer may be older than the change. */
 interface Reading {
@@ -68,24 +68,21 @@ export class NodeCache {
     for (const reading of this.readings) reading.gap = true;
   }
 
-  /** Those of the objects that exist, in order. @throws NsdbUnavailable; MidotraceError INTERNAL when one makes no sense. */
-  async records<T extends { readonly id: string }>(kind: Kind<T>, ids: readonly string[]): Promise<T[]> {
-    return this.readable(kind, ids, (error) => {
+  /** Those of the nodes that exist, in order. @throws NsdbUnavailable; MidotraceError INTERNAL when one makes no sense. */
+  async records<T>(read: Reader<T>, paths: readonly string[]): Promise<T[]> {
+    return this.readable(read, paths, (error) => {
       throw error;
     });
   }
 
   /** As `records`; one that makes no sense is left out, and complained about each time. @throws NsdbUnavailable */
-  async readable<T extends { readonly id: string }>(
-    kind: Kind<T>,
-    ids: readonly string[],
-    complain: (error: unknown) => void,
-  ): Promise<T[]> {
-    const paths = ids.map((id) => `${kind.directory}/${id}`);
-    return (await this.values(paths, kind.read)).flatMap((value) => {
+  async readable<T>(read: Reader<T>, paths: readonly string[], complain: (error: unknown) => void): Promise<T[]> {
+    const found: T[] = [];
+    for (const value of await this.values(paths, read)) {
       if (value instanceof Unreadable) complain(value.error);
-      return value === null || value instanceof Unreadable ? [] : [value];
-    });
+      else if (value !== null) found.push(value);
+    }
+    return found;
   }
 
   /** Null: there is no such node. @throws NsdbUnavailable; MidotraceError INTERNAL when it makes no sense. */

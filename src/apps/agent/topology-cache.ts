@@ -39,7 +39,7 @@ import { NodeCache } from "./node-cache.ts";
 import { PathUsers } from "./path-users.ts";
 import type { PortKeys } from "./port-keys.ts";
 import { isUnavailable } from "./refresher.ts";
-import { type IsUp, type Loaded, TopologyReader } from "./topology-reader.ts";
+import { type IsUp, type Loaded, type ReaderParts, TopologyReader } from "./topology-reader.ts";
 
 export interface TopologyListener {
   /** Flows with one of these tags are stale. */
@@ -58,6 +58,8 @@ interface Slot {
   readonly id: string;
   /** `undefined` until read once. */
   object: KnownObject | null | undefined;
+  /** What it was made of. */
+  from: readonly unknown[];
 }
 
 type AnyLoaded = Loaded<KnownObject>;
@@ -87,7 +89,7 @@ export class TopologyCache implements TopologyView {
   private readonly scheduler: Scheduler;
   private readonly listener: TopologyListener;
   private readonly nodes: NodeCache;
-  private readonly isUp: IsUp;
+  private readonly readerParts: ReaderParts;
   private readonly slots = new Map<string, Slot>();
   private readonly known = new KnownObjects();
   private readonly users = new PathUsers<Slot>();
@@ -119,9 +121,9 @@ export class TopologyCache implements TopologyView {
   ) {
     this.clock = clock;
     this.store = store;
-    this.isUp = isUp;
     this.scheduler = scheduler;
     this.nodes = new NodeCache(store);
+    this.readerParts = { nodes: this.nodes, isUp, unreadable: (error) => this.complain(error) };
     this.listener = listener;
   }
 
@@ -172,7 +174,7 @@ export class TopologyCache implements TopologyView {
   load(kind: ObjectKind, id: string): void {
     const key = `${kind}:${id}`;
     if (this.slots.has(key)) return;
-    const slot: Slot = { kind, id, object: undefined };
+    const slot: Slot = { kind, id, object: undefined, from: [] };
     this.slots.set(key, slot);
     this.dirty.add(slot);
     this.read();
@@ -313,7 +315,7 @@ export class TopologyCache implements TopologyView {
       if (device === null || !("inFilter" in device)) continue;
       for (const id of [device.inFilter, device.outFilter]) {
         if (id === null || this.slots.has(`chain:${id}`)) continue;
-        const slot: Slot = { kind: "chain", id, object: undefined };
+        const slot: Slot = { kind: "chain", id, object: undefined, from: [] };
         this.slots.set(`chain:${id}`, slot);
         slots.push(slot);
       }
@@ -323,7 +325,7 @@ export class TopologyCache implements TopologyView {
 
   /** Null: there is something that makes no sense. @throws NsdbUnavailable */
   private async readSlot(slot: Slot): Promise<Read | null> {
-    const reader = new TopologyReader(this.nodes, this.isUp, (error) => this.complain(error));
+    const reader = new TopologyReader(this.readerParts, slot);
     try {
       return { slot, loaded: await read(reader, slot) };
     } catch (error) {
@@ -344,27 +346,32 @@ export class TopologyCache implements TopologyView {
   }
 
   private exchange(results: readonly Read[]): void {
-    const before = new Map(this.known.chains);
-    const emptyBefore = effectiveEmptiness((id) => before.get(id));
-    const emptyAfter = effectiveEmptiness((id) => this.known.chains.get(id));
     const old = results.map(({ slot }) => slot.object);
-    const newlyArmed: { device: VirtualDevice; traces: readonly ArmedTrace[] }[] = [];
-    const gone: RuleId[] = [];
+    const chains = new Map<string, CompiledChain | null | undefined>();
+    for (const { slot } of results) if (slot.kind === "chain") chains.set(slot.id, slot.object as CompiledChain | null);
+    const emptyBefore = effectiveEmptiness((id) => (chains.has(id) ? chains.get(id) : this.known.chains.get(id)));
+    const emptyAfter = effectiveEmptiness((id) => this.known.chains.get(id));
+    const toArm = this.touchedByTraces(results);
     for (const { slot, loaded } of results) {
       this.follow(slot, loaded.paths);
-      const previous = slot.object;
       slot.object = loaded.object;
+      slot.from = loaded.from;
       this.known.put(slot.kind, slot.id, loaded.object);
-      if (slot.kind === "chain" || slot.kind === "group") continue;
-      const device = slot.object as VirtualDevice | null;
-      const arming = this.armed.arm(slot.id, device, (previous ?? null) as VirtualDevice | null, loaded.traces);
+    }
+    const newlyArmed: { device: VirtualDevice; traces: readonly ArmedTrace[] }[] = [];
+    const gone: RuleId[] = [];
+    for (const [id, previous] of toArm) {
+      const device = this.known.device(id);
+      const arming = this.armed.arm(id, device, previous);
       gone.push(...arming.gone);
-      if (device !== null && arming.fresh.length > 0) newlyArmed.push({ device, traces: arming.fresh });
+      // Through a device that was not known there are no flows.
+      if (device !== null && previous !== null && arming.fresh.length > 0)
+        newlyArmed.push({ device, traces: arming.fresh });
     }
     const tags = new Set<FlowTag>();
     results.forEach(({ slot }, i) => {
       const previous = old[i];
-      if (previous === undefined) return;
+      if (previous === undefined || previous === slot.object) return;
       for (const tag of this.known.diff(slot.kind, slot.id, previous, emptyBefore, emptyAfter)) tags.add(tag);
     });
     if (tags.size > 0) this.listener.invalidate([...tags]);
@@ -373,6 +380,18 @@ export class TopologyCache implements TopologyView {
     results.forEach(({ slot }, i) => {
       if (old[i] === undefined) this.listener.loaded(slot.kind, slot.id);
     });
+  }
+
+  /** Devices that are to be armed anew: those that were read, and those that have or had traces in the chains that were; each as it is until now. */
+  private touchedByTraces(results: readonly Read[]): Map<string, VirtualDevice | null> {
+    const devices = new Map<string, VirtualDevice | null>();
+    for (const { slot, loaded } of results) {
+      if (slot.kind === "group") continue;
+      if (slot.kind !== "chain") devices.set(slot.id, this.known.device(slot.id));
+      else
+        for (const id of this.armed.read(slot.id as ChainId, loaded.traces)) devices.set(id, this.known.device(id));
+    }
+    return devices;
   }
 
   private follow(slot: Slot, paths: ReadonlySet<string>): void {

@@ -174,7 +174,7 @@ export function compileChain(record: ChainRecord, orderedRules: readonly RuleRec
       new CompiledRule({
         id: rule.id,
         position: rules.length + 1,
-        condition: new CompiledCondition(effectiveRuleCondition(rule)),
+        condition: conditionOf(rule),
         action: actionOf(rule.type),
         jumpTo: rule.type === "jump" ? rule.jumpChainId : null,
         type: rule.type,
@@ -183,6 +183,24 @@ export function compileChain(record: ChainRecord, orderedRules: readonly RuleRec
     );
   });
   return new CompiledChain(record.id, record.name, record.tenantId, rules);
+}
+
+type TraceRule = Extract<RuleRecord, { readonly type: "trace" }>;
+
+/**
+ * What was made of a record, as long as somebody has the record: when a rule comes or goes, its chain is compiled again from
+ * the same records of the others.
+ */
+const conditions = new WeakMap<RuleRecord, CompiledCondition>();
+const enabled = new WeakMap<TraceRule, ArmedTrace>();
+
+function conditionOf(rule: RuleRecord): CompiledCondition {
+  let condition = conditions.get(rule);
+  if (condition === undefined) {
+    condition = new CompiledCondition(effectiveRuleCondition(rule));
+    conditions.set(rule, condition);
+  }
+  return condition;
 }
 
 function actionOf(type: Exclude<RuleRecord["type"], "trace">): RuleAction {
@@ -204,28 +222,36 @@ function actionOf(type: Exclude<RuleRecord["type"], "trace">): RuleAction {
 }
 
 /**
- * The traces enabled on one device.
+ * The enabled traces in a chain, in its order, by the device that they are on: one of those whose infilter the chain is.
  *
- * @param infilterRules the rules of the device's infilter chain in stored order; trace rules for other devices that
- * share the chain are passed over.
+ * @param rules all rules of the chain in stored order; those that are no trace rules are passed over.
  */
-export function armedTraces(deviceId: string, infilterRules: readonly RuleRecord[]): ArmedTrace[] {
-  const traces: ArmedTrace[] = [];
-  for (const rule of infilterRules) {
-    if (rule.type !== "trace" || rule.deviceId !== deviceId) continue;
-    traces.push(
-      new ArmedTrace({
-        requestId: rule.requestId,
-        ruleId: rule.id,
-        chainId: rule.chainId,
-        deviceId,
-        limit: rule.limit,
-        // Who traces protocol 1 means ICMP; in MidoNet's conditions it is also the operation of an ARP request.
-        condition: new CompiledCondition(rule.condition, rule.condition.dlType === undefined),
-      }),
-    );
+export function armedIn(rules: readonly RuleRecord[]): Map<string, ArmedTrace[]> {
+  const byDevice = new Map<string, ArmedTrace[]>();
+  for (const rule of rules) {
+    if (rule.type !== "trace") continue;
+    const traces = byDevice.get(rule.deviceId);
+    if (traces === undefined) byDevice.set(rule.deviceId, [armedBy(rule)]);
+    else traces.push(armedBy(rule));
   }
-  return traces;
+  return byDevice;
+}
+
+function armedBy(rule: TraceRule): ArmedTrace {
+  let trace = enabled.get(rule);
+  if (trace === undefined) {
+    trace = new ArmedTrace({
+      requestId: rule.requestId,
+      ruleId: rule.id,
+      chainId: rule.chainId,
+      deviceId: rule.deviceId,
+      limit: rule.limit,
+      // Who traces protocol 1 means ICMP; in MidoNet's conditions it is also the operation of an ARP request.
+      condition: new CompiledCondition(rule.condition, rule.condition.dlType === undefined),
+    });
+    enabled.set(rule, trace);
+  }
+  return trace;
 }
 
 /** The rules of a chain in stored order; ids without a rule are passed over. */

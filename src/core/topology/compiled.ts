@@ -11,6 +11,7 @@ import type {
 } from "#core/base";
 import { bindingTag, deviceTag, floodTag, type FlowTag, routeTag, routingTag } from "#core/flows";
 import type { CompiledCondition } from "./compiled-condition.ts";
+import { IndexPlace } from "./index-place.ts";
 import type { TraceIndex } from "./trace-index.ts";
 
 /**
@@ -251,14 +252,16 @@ export class ArmedTrace {
   readonly deviceId: string;
   readonly limit: bigint;
   readonly condition: CompiledCondition;
+  readonly place: IndexPlace;
 
-  constructor(t: Omit<ArmedTrace, never>) {
+  constructor(t: Omit<ArmedTrace, "place">) {
     this.requestId = t.requestId;
     this.ruleId = t.ruleId;
     this.chainId = t.chainId;
     this.deviceId = t.deviceId;
     this.limit = t.limit;
     this.condition = t.condition;
+    this.place = new IndexPlace(t.condition);
   }
 }
 

@@ -194,7 +194,8 @@ function sameLinks(a: BridgeDevice, b: BridgeDevice): boolean {
   return sameList(text(a), text(b));
 }
 
-function sameList<T>(a: readonly T[], b: readonly T[]): boolean {
+/** The same elements in the same order. */
+export function sameList<T>(a: readonly T[], b: readonly T[]): boolean {
   return a.length === b.length && a.every((v, i) => v === b[i]);
 }
 

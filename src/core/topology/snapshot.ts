@@ -1,7 +1,7 @@
 import type { BridgeId, ChainId, HostId, PortGroupId, PortId, RouterId, TenantId, TunnelZoneId } from "#core/base";
 import { parseIpv4 } from "#core/packets";
 import {
-  armedTraces,
+  armedIn,
   compileBridge,
   compileChain,
   compilePort,
@@ -164,11 +164,12 @@ export class TopologySnapshot implements TopologyView {
   private armTraces(records: TopologyRecords): void {
     if (!records.rules.some((r) => r.type === "trace")) return;
     const rules = new Map<string, RuleRecord>(records.rules.map((r) => [r.id, r]));
+    const byChain = new Map<ChainId, Map<string, ArmedTrace[]>>();
+    for (const id of this.chains.keys())
+      byChain.set(id, armedIn(orderRules(records.ruleOrder.get(id) ?? [], rules, id)));
     const arm = (device: VirtualDevice): void => {
-      if (device.inFilter === null || !this.chains.has(device.inFilter)) return;
-      const order = records.ruleOrder.get(device.inFilter) ?? [];
-      const traces: ArmedTrace[] = armedTraces(device.id, orderRules(order, rules, device.inFilter));
-      if (traces.length > 0) device.traces = new TraceIndex(traces);
+      const traces = device.inFilter === null ? undefined : byChain.get(device.inFilter)?.get(device.id);
+      if (traces !== undefined) device.traces = new TraceIndex(traces);
     };
     this.ports.forEach(arm);
     this.bridges.forEach(arm);

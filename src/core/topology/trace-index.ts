@@ -1,8 +1,9 @@
-import { ETHERTYPE, F, IP_PROTO } from "#core/flows";
+import { ETHERTYPE, F } from "#core/flows";
 import { prefixMask } from "#core/packets";
 import type { ArmedTrace } from "./compiled.ts";
-import { C, type CompiledCondition } from "./compiled-condition.ts";
+import { C } from "./compiled-condition.ts";
 import { evaluate, type EvaluationContext } from "./evaluate.ts";
+import type { Level } from "./index-place.ts";
 
 /**
  * The enabled traces of one device, indexed by the header fields their conditions fix, so that a packet is compared
@@ -18,8 +19,7 @@ export class TraceIndex {
     this.traces = traces;
     const bySignature = new Map<string, Group>();
     for (const trace of traces) {
-      const levels = levelsOf(trace);
-      const signature = levels.map((l) => `${l.field}/${l.bits}`).join(" ");
+      const { levels, signature } = trace.place;
       let group = bySignature.get(signature);
       if (group === undefined) {
         group = { levels, root: levels.length === 0 ? [] : new Map() };
@@ -55,93 +55,25 @@ export class TraceIndex {
 
 type Node = Map<number, Node> | ArmedTrace[];
 
-interface Level {
-  /** C.* bit of the sub-condition. */
-  readonly field: number;
-  /** Prefix length for addresses, else 0. */
-  readonly bits: number;
-}
-
 interface Group {
   readonly levels: readonly Level[];
   readonly root: Node;
 }
 
-/** Fields worth an index level, the most telling of the cheap ones first. */
-const INDEXED = [C.EtherType, C.NwProto, C.NwDst, C.NwSrc, C.TpDst, C.TpSrc, C.EthDst, C.EthSrc];
-
-function levelsOf(trace: ArmedTrace): Level[] {
-  const c = trace.condition;
-  if (c.invertAll) return [];
-  const fixed = c.present & ~c.inverted;
-  const levels: Level[] = [];
-  for (const field of INDEXED) {
-    if ((fixed & field) === 0) continue;
-    if (field === C.NwDst) {
-      if (c.nwDstBits > 0) levels.push({ field, bits: c.nwDstBits });
-    } else if (field === C.NwSrc) {
-      if (c.nwSrcBits > 0) levels.push({ field, bits: c.nwSrcBits });
-    } else if (field === C.TpDst) {
-      // A packet without a transport counts as inside every range: only an index below a protocol level is safe.
-      if (c.tpDstStart === c.tpDstEnd && fixesTransport(c)) levels.push({ field, bits: 0 });
-    } else if (field === C.TpSrc) {
-      if (c.tpSrcStart === c.tpSrcEnd && fixesTransport(c)) levels.push({ field, bits: 0 });
-    } else if (field === C.EthDst) {
-      if (c.ethDstMaskHigh === 0xffff && c.ethDstMaskLow === 0xffff_ffff) levels.push({ field, bits: 0 });
-    } else if (field === C.EthSrc) {
-      if (c.ethSrcMaskHigh === 0xffff && c.ethSrcMaskLow === 0xffff_ffff) levels.push({ field, bits: 0 });
-    } else levels.push({ field, bits: 0 });
-  }
-  return levels;
-}
-
-/** Every packet that meets the condition's protocol has ports (hasL4 of #core/flows: each ICMP only under its own IP). */
-function fixesTransport(c: CompiledCondition): boolean {
-  const fixed = c.present & ~c.inverted;
-  if ((fixed & C.NwProto) === 0) return false;
-  if (c.nwProto === IP_PROTO.TCP || c.nwProto === IP_PROTO.UDP) return true;
-  if ((fixed & C.EtherType) === 0) return false;
-  return (
-    (c.nwProto === IP_PROTO.ICMP && c.etherType === ETHERTYPE.IPV4) ||
-    (c.nwProto === IP_PROTO.ICMPV6 && c.etherType === ETHERTYPE.IPV6)
-  );
-}
-
 function insert(group: Group, trace: ArmedTrace): void {
+  const { keys } = trace.place;
   let node = group.root;
-  for (let i = 0; i < group.levels.length; i++) {
-    const key = keyOfCondition(group.levels[i] as Level, trace);
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i] as number;
     const map = node as Map<number, Node>;
     let next = map.get(key);
     if (next === undefined) {
-      next = i === group.levels.length - 1 ? [] : new Map();
+      next = i === keys.length - 1 ? [] : new Map();
       map.set(key, next);
     }
     node = next;
   }
   (node as ArmedTrace[]).push(trace);
-}
-
-function keyOfCondition(level: Level, trace: ArmedTrace): number {
-  const c = trace.condition;
-  switch (level.field) {
-    case C.EtherType:
-      return c.etherType;
-    case C.NwProto:
-      return c.nwProto;
-    case C.NwDst:
-      return c.nwDst;
-    case C.NwSrc:
-      return c.nwSrc;
-    case C.TpDst:
-      return c.tpDstStart;
-    case C.TpSrc:
-      return c.tpSrcStart;
-    case C.EthDst:
-      return c.ethDstHigh * 0x1_0000_0000 + c.ethDstLow;
-    default:
-      return c.ethSrcHigh * 0x1_0000_0000 + c.ethSrcLow;
-  }
 }
 
 /** The packet's key at a level; -1 (no entry) where the packet has no such field. */

@@ -51,9 +51,9 @@ test("a rule is asked for once, and again when it changed or after a gap; what i
   const asked = new Asked();
   const cache = new NodeCache(asked.store);
   const rules = [await made(1), await made(6), await made(17)];
-  const [ids, paths] = [rules.map((r) => r.id), rules.map(pathOf)];
+  const paths = rules.map(pathOf);
   const protos = async (): Promise<(number | undefined)[]> =>
-    (await cache.records(RULE, ids)).map((r) => r.condition.nwProto);
+    (await cache.records(RULE.read, paths)).map((r) => r.condition.nwProto);
   assert.deepEqual(await protos(), [1, 6, 17]);
   assert.deepEqual(await protos(), [1, 6, 17]);
   assert.deepEqual(asked.paths, paths);
@@ -80,14 +80,14 @@ test("what several ask for in one turn is one question, and each path is in it o
   } as unknown as NsdbStore;
   const cache = new NodeCache(store);
   const [a, b, c] = [await made(1), await made(6), await made(17)];
-  const one = async (): Promise<unknown> => cache.records(RULE, [a.id, b.id]);
+  const one = async (): Promise<unknown> => cache.records(RULE.read, [pathOf(a), pathOf(b)]);
   const two = async (): Promise<unknown> => {
     await Promise.resolve();
-    return cache.records(RULE, [b.id, c.id]);
+    return cache.records(RULE.read, [pathOf(b), pathOf(c)]);
   };
   await Promise.all([one(), two()]);
   assert.deepEqual(questions, [[a, b, c].map(pathOf)]);
-  await cache.records(RULE, [a.id, b.id, c.id]);
+  await cache.records(RULE.read, [pathOf(a), pathOf(b), pathOf(c)]);
   assert.equal(questions.length, 1);
 });
 
@@ -101,13 +101,13 @@ test("a question that the store does not answer fails for all who asked, and the
   } as unknown as NsdbStore;
   const cache = new NodeCache(store);
   const rule = await made(1);
-  const outcomes = await Promise.allSettled([cache.records(RULE, [rule.id]), cache.records(RULE, [rule.id])]);
+  const outcomes = await Promise.allSettled([cache.records(RULE.read, [pathOf(rule)]), cache.records(RULE.read, [pathOf(rule)])]);
   assert.deepEqual(
     outcomes.map((o) => o.status),
     ["rejected", "rejected"],
   );
   down = false;
-  assert.equal((await cache.records(RULE, [rule.id])).length, 1);
+  assert.equal((await cache.records(RULE.read, [pathOf(rule)])).length, 1);
 });
 
 test("a node that was told with a change is not asked for, until it changes again or is forgotten", async () => {
@@ -115,7 +115,7 @@ test("a node that was told with a change is not asked for, until it changes agai
   const cache = new NodeCache(asked.store);
   const rule = await made(1);
   const path = pathOf(rule);
-  const proto = async (): Promise<number | undefined> => (await cache.records(RULE, [rule.id]))[0]?.condition.nwProto;
+  const proto = async (): Promise<number | undefined> => (await cache.records(RULE.read, [pathOf(rule)]))[0]?.condition.nwProto;
   const told = await session.getMany([path]);
   cache.took(new Map([[path, told[0] ?? null]]));
   assert.equal(await proto(), 1);
@@ -154,22 +154,22 @@ test("a node that makes no sense is an error or left out, as it is asked, until 
   const asked = new Asked();
   const cache = new NodeCache(asked.store);
   const [bad, good] = [await made(1), await made(6)];
-  const ids = [bad.id, good.id];
+  const paths = [bad, good].map(pathOf);
   const path = pathOf(bad);
   const node = await session.get(path);
   await session.commit([{ op: "set", path, data: "{}" }]);
   const complaints: unknown[] = [];
   const readable = async (): Promise<string[]> =>
-    (await cache.readable(RULE, ids, (error) => complaints.push(error))).map((r) => r.id);
+    (await cache.readable(RULE.read, paths, (error) => complaints.push(error))).map((r) => r.id);
   assert.deepEqual(await readable(), [good.id]);
   assert.deepEqual(await readable(), [good.id]);
   assert.equal(complaints.length, 2);
-  await assert.rejects(cache.records(RULE, ids), { code: "INTERNAL" });
+  await assert.rejects(cache.records(RULE.read, paths), { code: "INTERNAL" });
   await assert.rejects(cache.value(path, RULE.read), { code: "INTERNAL" });
   assert.equal(asked.paths.length, 2);
   await session.commit([{ op: "set", path, data: node?.data ?? "" }]);
   cache.touched(path);
-  assert.deepEqual(await readable(), ids);
+  assert.deepEqual(await readable(), [bad.id, good.id]);
 });
 
 for (const [name, happens] of [
@@ -182,12 +182,12 @@ for (const [name, happens] of [
     const rule = await made(1);
     const gate = Promise.withResolvers<void>();
     asked.hold = gate.promise;
-    const reading = cache.records(RULE, [rule.id]);
+    const reading = cache.records(RULE.read, [pathOf(rule)]);
     happens(cache, pathOf(rule));
     gate.resolve();
     assert.equal((await reading).length, 1);
     assert.equal(cache.size, 0);
-    await cache.records(RULE, [rule.id]);
+    await cache.records(RULE.read, [pathOf(rule)]);
     assert.equal(cache.size, 1);
     assert.equal(asked.paths.length, 2);
   });
