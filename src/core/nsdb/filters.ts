@@ -3,7 +3,7 @@ import type { ChainId, RuleId } from "#core/base";
 import type { BridgeRecord, DeviceType, PortRecord, RouterRecord, RuleRecord } from "#core/topology";
 import { decode, encode } from "./codec.ts";
 import { BRIDGE, CHAIN, type Kind, PORT, readRuleList, ROUTER, RULE } from "./kinds.ts";
-import { broken, type Ctx, EMPTY, erase, find, findMany, insert, need, put } from "./objects.ts";
+import { broken, type Ctx, EMPTY, erase, find, findMany, insert, need, pathOf, put } from "./objects.ts";
 import { chainRefPath, chainRefsPath, type ChainRefType, chainRulesPath, parseChainRef } from "./paths.ts";
 
 /** Anything that filters: what a trace request can be on. */
@@ -72,6 +72,8 @@ export function putRuleList(c: Ctx, chain: ChainId, ids: readonly RuleId[]): voi
 
 /** Puts new rules into their chain; the first one gets the 0-based `index`. */
 export async function addRules(c: Ctx, chain: ChainId, rules: readonly RuleRecord[], index: number): Promise<void> {
+  // What is looked at below, in one question.
+  await c.tx.getMany([chainRulesPath(chain), ...rules.map((r) => pathOf(RULE, r.id))]);
   const ids = await ruleIds(c, chain);
   ids.splice(index, 0, ...rules.map((r) => r.id));
   for (const rule of rules) {
