@@ -1,5 +1,5 @@
 import type { ChainId, RuleId } from "#core/base";
-import { type ArmedTrace, sameCondition, sameList, TraceIndex, type VirtualDevice } from "#core/topology";
+import { type ArmedTrace, sameCondition, TraceIndex, type VirtualDevice } from "#core/topology";
 import type { TracesByDevice } from "./topology-reader.ts";
 
 export interface Arming {
@@ -51,14 +51,15 @@ export class ArmedTraces {
     const before = this.byDevice.get(id) ?? NONE;
     const infilter = device?.inFilter ?? null;
     const traces = infilter === null ? NONE : (this.byChain.get(infilter)?.get(id) ?? NONE);
-    if (sameList(before, traces)) {
+    const { is, was } = difference(traces, before);
+    if (is.length + was.length === 0) {
       if (device !== null && device !== previous) device.traces = previous?.traces ?? this.index(traces);
       return NOTHING_NEW;
     }
-    const known = new Map(before.map((t) => [t.ruleId, t]));
+    const known = new Map(was.map((t) => [t.ruleId, t]));
     // An enabling whose condition or limit was changed could match flows that it could not match before.
-    const fresh = traces.filter((t) => !asksTheSame(known.get(t.ruleId), t));
-    for (const { ruleId } of traces) known.delete(ruleId);
+    const fresh = is.filter((t) => !asksTheSame(known.get(t.ruleId), t));
+    for (const { ruleId } of is) known.delete(ruleId);
     for (const { ruleId } of fresh) this.exhausted.delete(ruleId);
     for (const rule of known.keys()) this.exhausted.delete(rule);
     if (traces.length > 0) this.byDevice.set(id, traces);
@@ -77,7 +78,16 @@ const NONE: readonly ArmedTrace[] = [];
 const NO_TRACES: TracesByDevice = new Map();
 const NOTHING_NEW: Arming = { fresh: [], gone: [] };
 
+/** The lists without the elements that they begin with alike, and those that they end with. */
+function difference<T>(is: readonly T[], was: readonly T[]): { readonly is: readonly T[]; readonly was: readonly T[] } {
+  const shorter = Math.min(is.length, was.length);
+  let first = 0;
+  while (first < shorter && is[first] === was[first]) first++;
+  let last = 0;
+  while (last < shorter - first && is[is.length - 1 - last] === was[was.length - 1 - last]) last++;
+  return { is: is.slice(first, is.length - last), was: was.slice(first, was.length - last) };
+}
+
 function asksTheSame(a: ArmedTrace | undefined, b: ArmedTrace): boolean {
-  if (a === b) return true;
   return a !== undefined && a.limit === b.limit && sameCondition(a.condition.source, b.condition.source);
 }

@@ -18,7 +18,7 @@ interface Question {
  */
 export class NodeCache {
   private readonly store: NsdbStore;
-  /** By path; null: there is no such node. */
+  /** By path; null: there is no such node. Never undefined. */
   private readonly nodes = new Map<string, unknown>();
   /** By path of the parent. */
   private readonly directories = new Map<string, readonly string[]>();
@@ -105,19 +105,27 @@ export class NodeCache {
 
   /** A path is always read by the same reader: each belongs to one kind of node. */
   private async values<T>(paths: readonly string[], read: Reader<T>): Promise<(T | Unreadable | null)[]> {
-    const missing = paths.filter((path) => !this.nodes.has(path) && !this.learn(path, read));
-    const fresh = missing.length === 0 ? NONE : await this.read(missing, read);
+    const missing: string[] = [];
+    const values = paths.map((path) => {
+      let value = this.nodes.get(path);
+      if (value === undefined) value = this.learned(path, read);
+      if (value === undefined) missing.push(path);
+      return value as T | Unreadable | null;
+    });
+    if (missing.length === 0) return values;
+    const fresh = await this.read(missing, read);
     // Both may have it: what came last is newest.
     return paths.map((path) => (fresh.has(path) ? fresh.get(path) : this.nodes.get(path)) as T | Unreadable | null);
   }
 
-  /** @returns whether the store had told of the node. */
-  private learn(path: string, read: Reader<unknown>): boolean {
+  /** What the store told of the node; undefined: nothing. */
+  private learned(path: string, read: Reader<unknown>): unknown {
     const node = this.told.get(path);
-    if (node === undefined) return false;
+    if (node === undefined) return undefined;
     this.told.delete(path);
-    this.nodes.set(path, made(read, node, path));
-    return true;
+    const value = made(read, node, path);
+    this.nodes.set(path, value);
+    return value;
   }
 
   private read(paths: readonly string[], read: Reader<unknown>): Promise<ReadonlyMap<string, unknown>> {
@@ -180,5 +188,4 @@ function made(read: Reader<unknown>, node: NsdbNode | null, path: string): unkno
   }
 }
 
-const NONE: ReadonlyMap<string, unknown> = new Map();
 const childrenOf = (path: string): string => `${path}/*`;

@@ -37,13 +37,15 @@ export class PathUsers<U> {
 
   /** Between `begin` and `end`. @returns whether one of the paths changed since `begin`: what was read may be of before that. */
   follow(user: U, paths: ReadonlySet<string>): boolean {
-    for (const path of this.pathsOf(user)) {
+    const before = this.pathsOf(user);
+    for (const path of before) {
       if (paths.has(path)) continue;
       const users = this.users.get(path);
       users?.delete(user);
       if (users?.size === 0) this.users.delete(path);
     }
     for (const path of paths) {
+      if (before.has(path)) continue;
       const users = this.users.get(path);
       if (users === undefined) this.users.set(path, new Set([user]));
       else users.add(user);

@@ -204,9 +204,11 @@ export class TopologyCache implements TopologyView {
 
   /**
    * What a reading of what these changes are about begins with: the nodes that somebody depends on, and new parts, which the
-   * changed ones are likely to name. Nothing when nobody depends on any.
+   * changed ones are likely to name. Nothing when nobody depends on any, or while no reading begins: until then they may
+   * change again.
    */
   private wants(events: readonly NsdbEvent[]): string[] {
+    if (this.cooling !== null || this.reading !== null) return [];
     const isOurs = ({ kind, path }: NsdbEvent): boolean =>
       this.users.has(path) || (kind !== "changed" && this.users.has(`${parentOf(path)}/*`));
     if (!events.some(isOurs)) return [];

@@ -53,8 +53,16 @@ export const optional =
 
 export const list =
   <T>(read: Reader<T>): Reader<T[]> =>
-  (value, at) =>
-    Array.isArray(value) ? value.map((item, i) => read(item, `${at}[${i}]`)) : wrong(at, "a list");
+  (value, at) => {
+    if (!Array.isArray(value)) return wrong(at, "a list");
+    const items: readonly unknown[] = value;
+    try {
+      return items.map((item) => read(item, at));
+    } catch {
+      // Which one it is, is worth finding out only now.
+      return items.map((item, i) => read(item, `${at}[${i}]`));
+    }
+  };
 
 type Fields<T> = { readonly [K in keyof T]-?: Reader<T[K]> };
 

@@ -13,21 +13,25 @@ import type { Level } from "./index-place.ts";
  */
 export class TraceIndex {
   readonly traces: readonly ArmedTrace[];
-  private readonly groups: Group[] = [];
+  /** Null until a packet asks: of many that are enabled at once, few of the indexes in between are ever looked at. */
+  private groups: readonly Group[] | null = null;
 
   constructor(traces: readonly ArmedTrace[]) {
     this.traces = traces;
+  }
+
+  private grouped(): readonly Group[] {
     const bySignature = new Map<string, Group>();
-    for (const trace of traces) {
+    for (const trace of this.traces) {
       const { levels, signature } = trace.place;
       let group = bySignature.get(signature);
       if (group === undefined) {
         group = { levels, root: levels.length === 0 ? [] : new Map() };
         bySignature.set(signature, group);
-        this.groups.push(group);
       }
       insert(group, trace);
     }
+    return [...bySignature.values()];
   }
 
   get size(): number {
@@ -36,7 +40,7 @@ export class TraceIndex {
 
   /** Calls `found` for each trace whose condition matches; stops when it returns false. */
   forEachMatch(ctx: EvaluationContext, found: (trace: ArmedTrace) => boolean): void {
-    const groups = this.groups;
+    const groups = (this.groups ??= this.grouped());
     for (let g = 0; g < groups.length; g++) {
       const group = groups[g] as Group;
       let node: Node | undefined = group.root;
