@@ -141,7 +141,7 @@ export const restWork: readonly Operation[] = [
   (n, t, s) => (s.b % 4 ? Promise.resolve() : n.routers.delete(pick<RouterId>(t.routers, s.a))),
 ];
 
-const EXPECTED = new Set(["NOT_FOUND", "CONFLICT", "ALREADY_EXISTS", "VALIDATION"]);
+const EXPECTED = new Set(["NOT_FOUND", "CONFLICT", "ALREADY_EXISTS", "VALIDATION", "FORBIDDEN"]);
 
 /** Runs the work; a refusal that a user may meet is fine, anything else is not. */
 export async function allowed(work: Promise<unknown>): Promise<void> {

@@ -390,8 +390,7 @@ export class TopologyCache implements TopologyView {
     for (const { slot, loaded } of results) {
       if (slot.kind === "group") continue;
       if (slot.kind !== "chain") devices.set(slot.id, this.known.device(slot.id));
-      else
-        for (const id of this.armed.read(slot.id as ChainId, loaded.traces)) devices.set(id, this.known.device(id));
+      else for (const id of this.armed.read(slot.id as ChainId, loaded.traces)) devices.set(id, this.known.device(id));
     }
     return devices;
   }

@@ -101,7 +101,10 @@ test("a question that the store does not answer fails for all who asked, and the
   } as unknown as NsdbStore;
   const cache = new NodeCache(store);
   const rule = await made(1);
-  const outcomes = await Promise.allSettled([cache.records(RULE.read, [pathOf(rule)]), cache.records(RULE.read, [pathOf(rule)])]);
+  const outcomes = await Promise.allSettled([
+    cache.records(RULE.read, [pathOf(rule)]),
+    cache.records(RULE.read, [pathOf(rule)]),
+  ]);
   assert.deepEqual(
     outcomes.map((o) => o.status),
     ["rejected", "rejected"],
@@ -115,7 +118,8 @@ test("a node that was told with a change is not asked for, until it changes agai
   const cache = new NodeCache(asked.store);
   const rule = await made(1);
   const path = pathOf(rule);
-  const proto = async (): Promise<number | undefined> => (await cache.records(RULE.read, [pathOf(rule)]))[0]?.condition.nwProto;
+  const proto = async (): Promise<number | undefined> =>
+    (await cache.records(RULE.read, [pathOf(rule)]))[0]?.condition.nwProto;
   const told = await session.getMany([path]);
   cache.took(new Map([[path, told[0] ?? null]]));
   assert.equal(await proto(), 1);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { EmbeddedNsdb, type EmbeddedSession } from "#adapters/nsdb-embedded";
-import { type ChainId, type PortId, SeededRandom, type TenantId } from "#core/base";
-import { BRIDGE, Nsdb, type NsdbNode, type NsdbStore, PORT, RULE } from "#core/nsdb";
+import { type ChainId, type PortId, type RuleId, SeededRandom, type TenantId, type TraceRequestId } from "#core/base";
+import { BRIDGE, chainRulesPath, Nsdb, type NsdbNode, type NsdbStore, PORT, RULE } from "#core/nsdb";
 import { TopologyCache } from "../../../src/apps/agent/topology-cache.ts";
 import { VirtualTime } from "../../support/virtual-time.ts";
 
@@ -111,6 +111,68 @@ test("a trace that is enabled on a device with a filter is armed without asking 
   await time.advance(1_000);
   assert.equal(cache.armedCount, 1);
   assert.deepEqual(asked, []);
+});
+
+test("what did not change is compiled once: devices while traces come and go, rules while others do", async () => {
+  const chain = await nsdb.chains.create({ name: "c", tenantId: T });
+  const router = await nsdb.routers.create({ name: "r", tenantId: T, inboundFilterId: chain.id });
+  const bridge = await nsdb.bridges.create({ name: "b", tenantId: T, inboundFilterId: chain.id });
+  const port = await nsdb.ports.createOnBridge(bridge.id, { inboundFilterId: chain.id });
+  const drop = (nwProto: number) =>
+    nsdb.rules.create(chain.id, { type: "drop", condition: { nwProto }, meterName: null });
+  await drop(6);
+  cache.load("router", router.id);
+  cache.load("bridge", bridge.id);
+  cache.load("port", port.id);
+  cache.load("chain", chain.id);
+  await time.advance(1_000);
+  const devices = () => [cache.router(router.id), cache.bridge(bridge.id), cache.port(port.id)];
+  const [before, filter] = [devices(), cache.chain(chain.id)];
+  const ids: TraceRequestId[] = [];
+  for (const [deviceType, { id }] of [
+    ["ROUTER", router],
+    ["BRIDGE", bridge],
+    ["PORT", port],
+  ] as const) {
+    const input = { name: "t", deviceType, deviceId: id, condition: { nwProto: 17 }, enabled: true } as const;
+    ids.push((await nsdb.traces.create(input)).id);
+    await time.advance(1_000);
+  }
+  const traces = [...cache.armedTraces()];
+  assert.equal(traces.length, 3);
+  assert.ok(devices().every((device, i) => device === before[i] && device?.traces?.size === 1));
+  assert.equal(cache.chain(chain.id), filter);
+
+  await drop(1);
+  await nsdb.traces.disable(ids[0] as TraceRequestId);
+  await time.advance(1_000);
+  assert.ok(devices().every((device, i) => device === before[i]));
+  assert.deepEqual(
+    devices().map((device) => device?.traces?.size),
+    [undefined, 1, 1],
+  );
+  assert.ok([...cache.armedTraces()].every((trace) => traces.includes(trace)));
+  const rules = cache.chain(chain.id)?.rules;
+  assert.equal(rules?.length, 2);
+  assert.equal(rules[1]?.condition, filter?.rules[0]?.condition);
+});
+
+test("of a burst of changes the store is asked when it is read, and not with each of them", async () => {
+  const chain = await nsdb.chains.create({ name: "c", tenantId: T });
+  cache.load("chain", chain.id);
+  await time.advance(1_000);
+  const asked: string[] = [];
+  answered = async (paths) => void asked.push(...paths);
+  const rules: RuleId[] = [];
+  for (let i = 0; i < 20; i++)
+    rules.push((await nsdb.rules.create(chain.id, { type: "drop", condition: {}, meterName: null })).id);
+  await time.advance(1_000);
+  assert.equal(cache.chain(chain.id)?.rules.length, 20);
+  // The first was told with its change; what came in the pause after it is asked for, once.
+  assert.deepEqual(
+    asked.toSorted(),
+    [chainRulesPath(chain.id), ...rules.slice(1).map((id) => `${RULE.directory}/${id}`)].toSorted(),
+  );
 });
 
 test("a chain that a device has just got is not missed changing while the device is read", async () => {
