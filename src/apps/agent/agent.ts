@@ -1,5 +1,4 @@
 import {
-  type BridgeId,
   type Cancel,
   type Clock,
   type Histogram,
@@ -7,27 +6,14 @@ import {
   type Lifecycle,
   type PortId,
   type Random,
-  type RouterId,
   type Scheduler,
   type TraceRequestId,
 } from "#core/base";
 import type { Datapath, DatapathListener } from "#core/datapath";
 import { type FlowTag, tunnelKeyTag } from "#core/flows";
-import {
-  BRIDGE,
-  HOST,
-  Nsdb,
-  type NsdbEvent,
-  type NsdbStore,
-  type NsdbWatch,
-  PORT,
-  ROUTER,
-  RULE,
-  TUNNEL_ZONE,
-} from "#core/nsdb";
+import { Nsdb, type NsdbStore } from "#core/nsdb";
 import type { ArmedTrace, PortDevice } from "#core/topology";
 import { type AgentStatus, DETAILS, NO_JOURNAL, type TraceJournal, type TraceSink } from "#core/tracing";
-import { Announcer } from "./announcer.ts";
 import { ArpBroker } from "./arp-broker.ts";
 import { Bindings } from "./bindings.ts";
 import { type AgentCounters, newCounters } from "./counters.ts";
@@ -35,15 +21,16 @@ import { Egress } from "./egress.ts";
 import { type BudgetLimits, EventBudget } from "./event-budget.ts";
 import { FlowRegistry } from "./flow-registry.ts";
 import { Hearsay } from "./hearsay.ts";
+import type { ObjectKind } from "./known-objects.ts";
 import { LearnedTables } from "./learned-tables.ts";
 import { Peers } from "./peers.ts";
 import { flowsThatCouldMatch } from "./revalidation.ts";
-import { Refresher } from "./refresher.ts";
 import { type Reporter, reportId } from "./segments.ts";
-import { readBindings, readPeers, SharedLearned } from "./shared-state.ts";
+import { SharedLearned } from "./shared-state.ts";
 import { TopologyCache, type TopologyListener } from "./topology-cache.ts";
 import { AgentTraceGate } from "./trace-gate.ts";
 import { TraceOutput } from "./trace-output.ts";
+import { Upkeep } from "./upkeep.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 import { arpKey, PacketWorkflow } from "./workflow.ts";
 
@@ -80,10 +67,6 @@ export interface LimitUse {
 
 /** How often things that end without an event are looked after, ms. */
 const SWEEP_MS = 5_000;
-/** What `changed` makes something of. */
-const WATCHED = [BRIDGE, HOST, PORT, ROUTER, TUNNEL_ZONE].map((kind) => kind.directory);
-/** Directories of a bridge that say where MACs are. */
-const BRIDGE_TABLES: ReadonlySet<string> = new Set(["mac_ports", "vlans", "static_macs"]);
 
 /** The per-host daemon: simulates the host's packets over the virtual topology, programs its switch, traces flows. */
 export class Agent implements Lifecycle {
@@ -99,15 +82,12 @@ export class Agent implements Lifecycle {
   private readonly egress: Egress;
   private readonly output: TraceOutput;
   private readonly budget: EventBudget;
-  private storeAway = false;
   private readonly arp: ArpBroker;
   private readonly workflow: PacketWorkflow;
   private readonly count: AgentCounters = newCounters();
-  private readonly announcer: Announcer;
-  private readonly refresher: Refresher;
+  private readonly upkeep: Upkeep;
   private readonly hearsay: Hearsay;
   private cookie = 0;
-  private watch: NsdbWatch | null = null;
   private sweepTimer: Cancel | null = null;
   private running = false;
   /** What `start` still has to do, in words; null when it is through. */
@@ -118,13 +98,11 @@ export class Agent implements Lifecycle {
     const { clock, scheduler, random, datapath, store } = o;
     const problem = (message: string, error: unknown): void => this.problem(message, error);
     this.nsdb = new Nsdb(store, random, clock);
-    this.announcer = new Announcer(this.nsdb.state, store, o.hostId);
-    this.refresher = new Refresher({ scheduler, problem, refresh: (what) => this.refreshNow(what) });
     this.bindings = new Bindings(o.hostId);
     const isUpHere = (port: PortId): boolean => this.bindings.ofportOf(port) !== null;
     this.hearsay = new Hearsay(scheduler, o.hostId, isUpHere, () => {
       this.topology.refreshAll();
-      this.refreshLearned();
+      this.upkeep.askForLearned();
     });
     this.flows = new FlowRegistry(datapath);
     const invalidate = (tags: readonly FlowTag[]): void => void this.flows.invalidate(tags);
@@ -167,7 +145,7 @@ export class Agent implements Lifecycle {
       hostName: o.hostName,
       bootId: random.uuid().slice(0, 8),
       captureBytes: o.captureBytes ?? 0,
-      storeAway: () => this.storeAway,
+      storeAway: () => this.upkeep.storeAway,
     };
     // Where nothing outlives the process, nobody asks what did not.
     const asked = o.sink.holds === undefined ? {} : { reportId: (cookie: number) => reportId(who, cookie) };
@@ -219,6 +197,26 @@ export class Agent implements Lifecycle {
       },
       (gaveUp) => new WaitingRoom(clock, scheduler, gaveUp),
     );
+    const { hearsay, nsdb } = this;
+    const { hostId } = o;
+    this.upkeep = new Upkeep(
+      {
+        hostId,
+        store,
+        state: nsdb.state,
+        scheduler,
+        datapath,
+        bindings,
+        peers,
+        flows,
+        topology,
+        learned,
+        hearsay,
+        gate,
+        problem,
+      },
+      (what) => this.workflow.ready(what),
+    );
   }
 
   /**
@@ -226,7 +224,7 @@ export class Agent implements Lifecycle {
    * nothing before bindings, peers and bound ports are known: until then the flows of an earlier run go on as they are.
    */
   async start(): Promise<void> {
-    const { store, hostId, hostName, datapath } = this.o;
+    const { hostId, hostName, datapath } = this.o;
     this.running = true;
     await this.insist("the network state database", async () => {
       await this.nsdb.initialize();
@@ -234,17 +232,10 @@ export class Agent implements Lifecycle {
     });
     await this.insist("a watch on the network state database", async () => {
       await this.topology.start();
-      this.watch ??= await store.watch(WATCHED, {
-        events: (events) => this.changed(events),
-        resync: () => this.refreshEverything(),
-      });
-      if (!this.running) this.watch.close();
+      await this.upkeep.watch();
     });
-    store.onSession((state) => this.session(state));
-    await this.insist("bindings and peers of this host", async () => {
-      await this.refreshNow("peers");
-      await this.refreshNow("bindings");
-    });
+    this.upkeep.followSession();
+    await this.insist("bindings and peers of this host", () => this.upkeep.readBindingsAndPeers());
     await this.settled();
     if (!this.running) return;
     this.starting = "the switch";
@@ -253,7 +244,7 @@ export class Agent implements Lifecycle {
     await datapath.start();
     if (!this.running) return;
     this.starting = null;
-    this.refresh("active");
+    this.upkeep.announce();
     await this.settled();
     if (!this.running) return;
     datapath.retireEarlierFlows(() => this.workflow.room.size > 0);
@@ -265,7 +256,7 @@ export class Agent implements Lifecycle {
   waitingFor(): readonly string[] {
     const waits: string[] = [];
     if (this.starting !== null) waits.push(this.starting);
-    if (this.starting === null && !this.announcer.isAnnounced)
+    if (this.starting === null && !this.upkeep.isAnnounced)
       waits.push("the network state database (this host is not announced)");
     return [...waits, ...this.o.datapath.waitingFor()];
   }
@@ -273,8 +264,7 @@ export class Agent implements Lifecycle {
   async stop(): Promise<void> {
     if (!this.running) return;
     this.running = false;
-    this.refresher.stop();
-    this.watch?.close();
+    this.upkeep.stop();
     this.topology.stop();
     this.hearsay.stop();
     this.egress.stop();
@@ -329,7 +319,7 @@ export class Agent implements Lifecycle {
 
   /** Resolves when this agent has caught up with everything the store said so far. */
   async settled(): Promise<void> {
-    await this.refresher.settled();
+    await this.upkeep.settled();
     await this.topology.settled();
   }
 
@@ -344,14 +334,13 @@ export class Agent implements Lifecycle {
       },
       portChanged: (name, port) => {
         this.flows.invalidate(this.bindings.datapathPort(name, port));
-        this.refresh("active");
+        this.upkeep.portsChanged();
       },
     };
   }
 
-  private loaded(kind: string, id: string): void {
-    if (kind === "bridge") this.refresh(`macs ${id}`);
-    else if (kind === "router") this.refresh(`arp ${id}`);
+  private loaded(kind: ObjectKind, id: string): void {
+    if (kind === "bridge" || kind === "router") this.upkeep.follow(kind, id);
     else {
       if (kind === "port") {
         const port = this.topology.port(id as PortId);
@@ -361,106 +350,9 @@ export class Agent implements Lifecycle {
     }
   }
 
-  private changed(events: readonly NsdbEvent[]): void {
-    for (const { kind, path } of events) {
-      if (kind === "deleted" && this.announcer.gone(path)) this.refresh("active");
-      const [top, id, what] = path.slice(1).split("/");
-      if (top === "bridges" && BRIDGE_TABLES.has(what ?? "")) {
-        if (this.learned.knowsBridge(id as BridgeId)) this.refresh(`macs ${id}`);
-      } else if (top === "routers" && what === "arp_table") {
-        if (this.learned.knowsRouter(id as RouterId)) this.refresh(`arp ${id}`);
-      } else if (top === "hosts" && id === this.o.hostId && what === "vrnMappings") this.refresh("bindings");
-      else if (top === "tunnel_zones" || (top === "hosts" && what === undefined)) this.refresh("peers");
-    }
-  }
-
-  private refreshEverything(): void {
-    this.refresh("bindings");
-    this.refresh("peers");
-    this.refreshLearned();
-    this.announcer.gap();
-    if (this.starting === null) this.refresh("active");
-  }
-
-  private refreshLearned(): void {
-    for (const id of this.learned.bridges()) this.refresh(`macs ${id}`);
-    for (const id of this.learned.routers()) this.refresh(`arp ${id}`);
-  }
-
-  private session(state: string): void {
-    this.storeAway = state !== "connected";
-    if (!this.running) return;
-    if (state === "lost") {
-      // Everything ephemeral of this agent is gone with its session.
-      this.learned.sessionLost();
-      this.hearsay.sessionLost();
-    } else if (state === "connected") {
-      // Said again now: while the session is lost the store takes nothing.
-      if (this.starting === null) this.refresh("active");
-      this.learned.shareAgain();
-      this.hearsay.connected();
-    }
-  }
-
-  private refresh(what: string): void {
-    this.refresher.ask(what);
-  }
-
   private insist(what: string, work: () => Promise<void>): Promise<void> {
     this.starting = what;
-    return this.refresher.insist(what, work);
-  }
-
-  private async refreshNow(what: string): Promise<void> {
-    const [kind = "", id] = what.split(" ");
-    const unreadable = (error: unknown): void => this.problem("a node cannot be read, and is left out", error);
-    switch (kind) {
-      case "macs":
-        await this.learned.refreshBridge(id as BridgeId);
-        this.workflow.ready(`bridge ${id}`);
-        return;
-      case "arp":
-        await this.learned.refreshRouter(id as RouterId);
-        this.workflow.ready(`router ${id}`);
-        return;
-      case "bindings": {
-        const bindings = await readBindings(this.o.store, this.o.hostId, unreadable);
-        const before = new Set(this.bindings.bound());
-        const stale = this.bindings.replace(bindings);
-        for (const id of this.bindings.bound()) {
-          this.topology.load("port", id);
-          // Known as another host's port until now: its frames may have come here, and be dropped for want of it.
-          const key = before.has(id) ? undefined : this.topology.port(id)?.tunnelKey;
-          if (key !== undefined) stale.push(tunnelKeyTag(key));
-        }
-        this.flows.invalidate(stale);
-        this.o.datapath.bindInterfaces([...bindings.keys()]);
-        if (this.starting === null) this.refresh("active");
-        return;
-      }
-      case "peers": {
-        const { own, peers } = await readPeers(this.o.store, this.o.hostId, unreadable);
-        this.flows.invalidate(this.peers.replace(own, peers));
-        this.o.datapath.setPeers(peers.map((p) => p.tunnelIp));
-        return;
-      }
-      case "active":
-        await this.announcer.announce(this.bindings.active());
-        return;
-      case "enablings":
-        await this.forgetEnablings();
-        return;
-    }
-  }
-
-  /** Whether an enabling is over the store says: this host may just not have met its device since it started. */
-  private async forgetEnablings(): Promise<void> {
-    const rules = this.gate.overdue();
-    const nodes = await this.o.store.getMany(rules.map((rule) => `${RULE.directory}/${rule}`));
-    for (const [i, rule] of rules.entries()) {
-      if (nodes[i] === null) this.gate.forget(rule);
-      else this.gate.keep(rule);
-    }
+    return this.upkeep.insist(what, work);
   }
 
   private portByKey(key: number): PortDevice | null {
@@ -470,7 +362,7 @@ export class Agent implements Lifecycle {
 
   private sweep(): void {
     this.gate.sweep();
-    if (this.gate.overdue().length > 0) this.refresh("enablings");
+    this.upkeep.sweep();
     for (const learn of this.learned.sweep()) {
       const router = this.topology.router(learn.router);
       const route = router?.routes.lookup(0, learn.ip)[0];

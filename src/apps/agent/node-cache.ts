@@ -106,16 +106,15 @@ export class NodeCache {
   /** A path is always read by the same reader: each belongs to one kind of node. */
   private async values<T>(paths: readonly string[], read: Reader<T>): Promise<(T | Unreadable | null)[]> {
     const missing: string[] = [];
-    const values = paths.map((path) => {
+    const known = paths.map((path) => {
       let value = this.nodes.get(path);
       if (value === undefined) value = this.learned(path, read);
       if (value === undefined) missing.push(path);
-      return value as T | Unreadable | null;
+      return value;
     });
-    if (missing.length === 0) return values;
-    const fresh = await this.read(missing, read);
-    // Both may have it: what came last is newest.
-    return paths.map((path) => (fresh.has(path) ? fresh.get(path) : this.nodes.get(path)) as T | Unreadable | null);
+    const fresh = missing.length === 0 ? NONE : await this.read(missing, read);
+    // One that was known and has been touched meanwhile is as it was: whoever depends on it reads again.
+    return known.map((value, i) => (value === undefined ? fresh.get(paths[i] ?? "") : value) as T | Unreadable | null);
   }
 
   /** What the store told of the node; undefined: nothing. */
@@ -188,4 +187,5 @@ function made(read: Reader<unknown>, node: NsdbNode | null, path: string): unkno
   }
 }
 
+const NONE: ReadonlyMap<string, unknown> = new Map();
 const childrenOf = (path: string): string => `${path}/*`;

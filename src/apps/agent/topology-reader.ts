@@ -33,7 +33,6 @@ import {
 } from "#core/topology";
 import type { NodeCache } from "./node-cache.ts";
 
-
 export interface Loaded<T> extends Made<T> {
   /** Of a chain: the enabled traces in it, by device. */
   readonly traces: TracesByDevice;

@@ -197,6 +197,19 @@ for (const [name, happens] of [
   });
 }
 
+test("a node that is known and changes while others are asked for is given as it was", async () => {
+  const asked = new Asked();
+  const cache = new NodeCache(asked.store);
+  const [old, young] = [await made(1), await made(6)];
+  await cache.records(RULE.read, [pathOf(old)]);
+  const reading = cache.records(RULE.read, [old, young].map(pathOf));
+  cache.touched(pathOf(old));
+  assert.deepEqual(
+    (await reading).map((rule) => rule.id),
+    [old.id, young.id],
+  );
+});
+
 test("children that are overtaken by a new one are not kept", async () => {
   const asked = new Asked();
   const cache = new NodeCache(asked.store);
