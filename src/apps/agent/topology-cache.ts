@@ -172,12 +172,15 @@ export class TopologyCache implements TopologyView {
 
   /** Asks for an object; `loaded` tells when it is there. Asking again while it is being read does nothing. */
   load(kind: ObjectKind, id: string): void {
-    const key = `${kind}:${id}`;
-    if (this.slots.has(key)) return;
-    const slot: Slot = { kind, id, object: undefined, from: [] };
-    this.slots.set(key, slot);
-    this.dirty.add(slot);
+    if (this.slots.has(`${kind}:${id}`)) return;
+    this.dirty.add(this.newSlot(kind, id));
     this.read();
+  }
+
+  private newSlot(kind: ObjectKind, id: string): Slot {
+    const slot: Slot = { kind, id, object: undefined, from: [] };
+    this.slots.set(`${kind}:${id}`, slot);
+    return slot;
   }
 
   /** The limit of this enabling is used up on this host: the rule is not looked at any more. */
@@ -270,7 +273,7 @@ export class TopologyCache implements TopologyView {
     this.users.begin();
     try {
       const results = await this.readSlots([...batch]);
-      const filters = this.unreadFilters(results);
+      const filters = this.unreadFilters(results, batch);
       for (const slot of filters) batch.add(slot);
       results.push(...(await this.readSlots(filters)));
       if (this.stopped) return;
@@ -307,22 +310,22 @@ export class TopologyCache implements TopologyView {
   }
 
   /**
-   * The filters of devices come with them: a chain that a device has just got must be known, for an unknown one counts as
-   * a change of everything that passes the device (the chain made for a trace holds no ordinary rule, and changes nothing).
+   * The filters of devices come with them, never read or being asked for by somebody else: a device's traces stand in its
+   * infilter; and an unknown chain that a device has just got counts as a change of everything that passes the device (the one
+   * made for a trace holds no ordinary rule, and changes nothing).
    */
-  private unreadFilters(results: readonly { loaded: AnyLoaded }[]): Slot[] {
-    const slots: Slot[] = [];
+  private unreadFilters(results: readonly { loaded: AnyLoaded }[], batch: ReadonlySet<Slot>): Slot[] {
+    const slots = new Set<Slot>();
     for (const { loaded } of results) {
       const device = loaded.object;
       if (device === null || !("inFilter" in device)) continue;
       for (const id of [device.inFilter, device.outFilter]) {
-        if (id === null || this.slots.has(`chain:${id}`)) continue;
-        const slot: Slot = { kind: "chain", id, object: undefined, from: [] };
-        this.slots.set(`chain:${id}`, slot);
-        slots.push(slot);
+        if (id === null) continue;
+        const slot = this.slots.get(`chain:${id}`) ?? this.newSlot("chain", id);
+        if (slot.object === undefined && !batch.has(slot)) slots.add(slot);
       }
     }
-    return slots;
+    return [...slots];
   }
 
   /** Null: there is something that makes no sense. @throws NsdbUnavailable */
@@ -384,7 +387,10 @@ export class TopologyCache implements TopologyView {
     });
   }
 
-  /** Devices that are to be armed anew: those that were read, and those that have or had traces in the chains that were; each as it is until now. */
+  /**
+   * Devices that are to be armed anew: those that were read, and those that have or had traces in the chains that were.
+   * Each as it is until now.
+   */
   private touchedByTraces(results: readonly Read[]): Map<string, VirtualDevice | null> {
     const devices = new Map<string, VirtualDevice | null>();
     for (const { slot, loaded } of results) {

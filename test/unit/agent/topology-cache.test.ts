@@ -17,6 +17,7 @@ let cache: TopologyCache;
 /** Called with each answer of the store before the cache gets it. */
 let answered: (paths: readonly string[]) => Promise<void>;
 let problems: string[];
+let loaded: (kind: string, id: string) => void;
 
 beforeEach(async () => {
   server = new EmbeddedNsdb("memory:");
@@ -30,6 +31,7 @@ beforeEach(async () => {
   await nsdb.initialize();
   answered = async () => {};
   problems = [];
+  loaded = () => {};
   const store = {
     get: async (path: string): Promise<NsdbNode | null> => {
       const answer = await session.get(path);
@@ -52,7 +54,7 @@ beforeEach(async () => {
     invalidate: () => {},
     armed: () => {},
     disarmed: () => {},
-    loaded: () => {},
+    loaded: (kind, id) => loaded(kind, id),
     problem: (message, error) => void problems.push(`${message}: ${String(error)}`),
   });
   await cache.start();
@@ -111,6 +113,19 @@ test("a trace that is enabled on a device with a filter is armed without asking 
   await time.advance(1_000);
   assert.equal(cache.armedCount, 1);
   assert.deepEqual(asked, []);
+});
+
+test("a device is never known without its traces, also when somebody else has just asked for its filter", async () => {
+  const chain = await nsdb.chains.create({ name: "c", tenantId: T });
+  const bridge = await nsdb.bridges.create({ name: "b", tenantId: T, inboundFilterId: chain.id });
+  const input = { name: "t", deviceType: "BRIDGE", deviceId: bridge.id, condition: {}, enabled: true } as const;
+  await nsdb.traces.create(input);
+  const traces: (number | undefined)[] = [];
+  loaded = (kind) => void (kind === "bridge" && traces.push(cache.bridge(bridge.id)?.traces?.size));
+  behindTheAnswer(`${BRIDGE.directory}/${bridge.id}`, async () => cache.load("chain", chain.id));
+  cache.load("bridge", bridge.id);
+  await time.advance(1_000);
+  assert.deepEqual(traces, [1]);
 });
 
 test("what did not change is compiled once: devices while traces come and go, rules while others do", async () => {
