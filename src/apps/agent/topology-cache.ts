@@ -27,14 +27,13 @@ import {
   type ArmedTrace,
   type BridgeDevice,
   type CompiledChain,
-  effectiveEmptiness,
   type PortDevice,
   type RouterDevice,
   type TopologyView,
   type VirtualDevice,
 } from "#core/topology";
-import { ArmedTraces } from "./armed-traces.ts";
-import { type KnownObject, KnownObjects, type ObjectKind } from "./known-objects.ts";
+import type { KnownObject, ObjectKind } from "./known-objects.ts";
+import { KnownTopology } from "./known-topology.ts";
 import { NodeCache } from "./node-cache.ts";
 import { PathUsers } from "./path-users.ts";
 import type { PortKeys } from "./port-keys.ts";
@@ -91,9 +90,8 @@ export class TopologyCache implements TopologyView {
   private readonly nodes: NodeCache;
   private readonly readerParts: ReaderParts;
   private readonly slots = new Map<string, Slot>();
-  private readonly known = new KnownObjects();
+  private readonly known = new KnownTopology();
   private readonly users = new PathUsers<Slot>();
-  private readonly armed = new ArmedTraces();
   /** Slots to read (again), and whether a reading is under way. */
   private dirty = new Set<Slot>();
   private reading: Promise<void> | null = null;
@@ -147,27 +145,27 @@ export class TopologyCache implements TopologyView {
   }
 
   get portKeys(): PortKeys {
-    return this.known.portKeys;
+    return this.known.objects.portKeys;
   }
 
   port(id: PortId): PortDevice | null | undefined {
-    return this.known.ports.get(id);
+    return this.known.objects.ports.get(id);
   }
 
   bridge(id: BridgeId): BridgeDevice | null | undefined {
-    return this.known.bridges.get(id);
+    return this.known.objects.bridges.get(id);
   }
 
   router(id: RouterId): RouterDevice | null | undefined {
-    return this.known.routers.get(id);
+    return this.known.objects.routers.get(id);
   }
 
   chain(id: ChainId): CompiledChain | null | undefined {
-    return this.known.chains.get(id);
+    return this.known.objects.chains.get(id);
   }
 
   ipAddrGroup(id: string): ReadonlySet<number> | null | undefined {
-    return this.known.groups.get(id);
+    return this.known.objects.groups.get(id);
   }
 
   /** Asks for an object; `loaded` tells when it is there. Asking again while it is being read does nothing. */
@@ -185,16 +183,16 @@ export class TopologyCache implements TopologyView {
 
   /** The limit of this enabling is used up on this host: the rule is not looked at any more. */
   exhaust(deviceId: string, rule: RuleId): void {
-    this.armed.exhaust(rule, this.known.device(deviceId));
+    this.known.armed.exhaust(rule, this.known.objects.device(deviceId));
   }
 
   /** Enabled traces of the devices that are known here, the exhausted ones too. */
   get armedCount(): number {
-    return this.armed.count;
+    return this.known.armed.count;
   }
 
   armedTraces(): Iterable<ArmedTrace> {
-    return this.armed.all();
+    return this.known.armed.all();
   }
 
   /** Resolves when everything that changed so far has been read; for shutdown and tests. */
@@ -332,7 +330,7 @@ export class TopologyCache implements TopologyView {
   private async readSlot(slot: Slot): Promise<Read | null> {
     const reader = new TopologyReader(this.readerParts, slot);
     try {
-      return { slot, loaded: await read(reader, slot) };
+      return { slot, loaded: await reader.object(slot.kind, slot.id) };
     } catch (error) {
       if (this.stopped || isUnavailable(error)) throw error;
       this.complain(error);
@@ -351,54 +349,17 @@ export class TopologyCache implements TopologyView {
   }
 
   private exchange(results: readonly Read[]): void {
-    const old = results.map(({ slot }) => slot.object);
-    const chains = new Map<string, CompiledChain | null | undefined>();
-    for (const { slot } of results) if (slot.kind === "chain") chains.set(slot.id, slot.object as CompiledChain | null);
-    const emptyBefore = effectiveEmptiness((id) => (chains.has(id) ? chains.get(id) : this.known.chains.get(id)));
-    const emptyAfter = effectiveEmptiness((id) => this.known.chains.get(id));
-    const toArm = this.touchedByTraces(results);
+    const list = results.map(({ slot, loaded }) => ({ kind: slot.kind, id: slot.id, was: slot.object, loaded }));
     for (const { slot, loaded } of results) {
       this.follow(slot, loaded.paths);
       slot.object = loaded.object;
       slot.from = loaded.from;
-      this.known.put(slot.kind, slot.id, loaded.object);
     }
-    const newlyArmed: { device: VirtualDevice; traces: readonly ArmedTrace[] }[] = [];
-    const gone: RuleId[] = [];
-    for (const [id, previous] of toArm) {
-      const device = this.known.device(id);
-      const arming = this.armed.arm(id, device, previous);
-      gone.push(...arming.gone);
-      // Through a device that was not known there are no flows.
-      if (device !== null && previous !== null && arming.fresh.length > 0)
-        newlyArmed.push({ device, traces: arming.fresh });
-    }
-    const tags = new Set<FlowTag>();
-    results.forEach(({ slot }, i) => {
-      const previous = old[i];
-      if (previous === undefined || previous === slot.object) return;
-      for (const tag of this.known.diff(slot.kind, slot.id, previous, emptyBefore, emptyAfter)) tags.add(tag);
-    });
-    if (tags.size > 0) this.listener.invalidate([...tags]);
-    for (const { device, traces } of newlyArmed) this.listener.armed(device, traces);
+    const { tags, armed, gone } = this.known.exchange(list);
+    if (tags.length > 0) this.listener.invalidate(tags);
+    for (const { device, traces } of armed) this.listener.armed(device, traces);
     if (gone.length > 0) this.listener.disarmed(gone);
-    results.forEach(({ slot }, i) => {
-      if (old[i] === undefined) this.listener.loaded(slot.kind, slot.id);
-    });
-  }
-
-  /**
-   * Devices that are to be armed anew: those that were read, and those that have or had traces in the chains that were.
-   * Each as it is until now.
-   */
-  private touchedByTraces(results: readonly Read[]): Map<string, VirtualDevice | null> {
-    const devices = new Map<string, VirtualDevice | null>();
-    for (const { slot, loaded } of results) {
-      if (slot.kind === "group") continue;
-      if (slot.kind !== "chain") devices.set(slot.id, this.known.device(slot.id));
-      else for (const id of this.armed.read(slot.id as ChainId, loaded.traces)) devices.set(id, this.known.device(id));
-    }
-    return devices;
+    for (const { kind, id, was } of list) if (was === undefined) this.listener.loaded(kind, id);
   }
 
   private follow(slot: Slot, paths: ReadonlySet<string>): void {
@@ -407,18 +368,3 @@ export class TopologyCache implements TopologyView {
 }
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));
-
-function read(reader: TopologyReader, slot: Slot): Promise<AnyLoaded> {
-  switch (slot.kind) {
-    case "port":
-      return reader.port(slot.id as PortId);
-    case "bridge":
-      return reader.bridge(slot.id as BridgeId);
-    case "router":
-      return reader.router(slot.id as RouterId);
-    case "chain":
-      return reader.chain(slot.id as ChainId);
-    case "group":
-      return reader.group(slot.id);
-  }
-}

@@ -31,6 +31,7 @@ import {
   type RouterDevice,
   sameList,
 } from "#core/topology";
+import type { KnownObject, ObjectKind } from "./known-objects.ts";
 import type { NodeCache } from "./node-cache.ts";
 
 export interface Loaded<T> extends Made<T> {
@@ -71,7 +72,23 @@ export class TopologyReader {
     this.earlier = earlier;
   }
 
-  async port(id: PortId): Promise<Loaded<PortDevice>> {
+  /** @throws NsdbUnavailable; MidotraceError INTERNAL when something that it is made of makes no sense. */
+  object(kind: ObjectKind, id: string): Promise<Loaded<KnownObject>> {
+    switch (kind) {
+      case "port":
+        return this.port(id as PortId);
+      case "bridge":
+        return this.bridge(id as BridgeId);
+      case "router":
+        return this.router(id as RouterId);
+      case "chain":
+        return this.chain(id as ChainId);
+      case "group":
+        return this.group(id);
+    }
+  }
+
+  private async port(id: PortId): Promise<Loaded<PortDevice>> {
     const record = await this.record(PORT, id);
     if (record === null) return this.none();
     const owner =
@@ -85,7 +102,7 @@ export class TopologyReader {
     return this.made([record, tenantId, deviceName, active, groups], make);
   }
 
-  async bridge(id: BridgeId): Promise<Loaded<BridgeDevice>> {
+  private async bridge(id: BridgeId): Promise<Loaded<BridgeDevice>> {
     const record = await this.record(BRIDGE, id);
     if (record === null) return this.none();
     const ports = await this.readablePorts(await this.children(devicePortsPath("BRIDGE", id)));
@@ -94,7 +111,7 @@ export class TopologyReader {
     return this.made([record, ports.length, ...ports, ...peers], make);
   }
 
-  async router(id: RouterId): Promise<Loaded<RouterDevice>> {
+  private async router(id: RouterId): Promise<Loaded<RouterDevice>> {
     const record = await this.record(ROUTER, id);
     if (record === null) return this.none();
     const routes = await this.records(ROUTE, await this.children(routerRoutesPath(id)));
@@ -107,7 +124,7 @@ export class TopologyReader {
     return this.made([record, ...routes, ...usable], make);
   }
 
-  async chain(id: ChainId): Promise<Loaded<CompiledChain>> {
+  private async chain(id: ChainId): Promise<Loaded<CompiledChain>> {
     const record = await this.record(CHAIN, id);
     if (record === null) return this.none();
     const path = chainRulesPath(id);
@@ -118,7 +135,7 @@ export class TopologyReader {
     return { ...this.made([record, ...ordinary], () => compileChain(record, ordinary)), traces: armedIn(rules) };
   }
 
-  async group(id: string): Promise<Loaded<ReadonlySet<number>>> {
+  private async group(id: string): Promise<Loaded<ReadonlySet<number>>> {
     const addresses = await this.children(groupAddressesPath(id as never));
     return this.made([addresses], () => compileAddresses(addresses));
   }

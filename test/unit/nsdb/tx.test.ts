@@ -11,6 +11,7 @@ import {
   initialize,
   PATHS,
   patternOf,
+  readRuleList,
   RULE,
   TRACE,
   transact,
@@ -221,6 +222,11 @@ describe("nodes", () => {
       .replace('{"data":{', '{"more":[],"data":{"colour":"blue",')
       .replace('"9223372036854775807"', "12");
     assert.deepEqual(decode(TRACE.read, newer, "/traces/x"), { ...record, limit: 12n });
+  });
+
+  it("malformed data names the element of a list", () => {
+    const data = JSON.stringify({ data: { ruleList: ["a", "b", 3] }, version: "1" });
+    assert.throws(() => decode(readRuleList, data, "/p"), /malformed data at \/p: ruleList\[2\]: text expected/);
   });
 
   for (const [what, data] of [
