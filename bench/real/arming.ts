@@ -6,15 +6,20 @@ import { Nsdb } from "#core/nsdb";
 import { parseTopologyDocument } from "#core/topology";
 import { ascending, quantile } from "../measure.ts";
 import { forked, heard } from "./processes.ts";
-import { type Aim, number, spread } from "./report.ts";
+import { type Aim, number } from "./report.ts";
 import type { Scope } from "./scope.ts";
 import { type Armed, hostIdOf } from "./fleet.ts";
 
 const AGENTS = 100;
 const PER_PROCESS = 10;
 const AIM_P99_MS = 100;
-/** The first is told apart; by the others the compilers of a dozen processes settle. */
-const WARM_UP = 5;
+/** As many as a 99th percentile of rounds takes. */
+const ROUNDS = 200;
+/**
+ * The first is told apart. V8 compiles a function for the second time when it was called 400 times: ten agents in a process
+ * come to that in 40 rounds, all processes at once.
+ */
+const WARM_UP = 45;
 const MANY = 1_000;
 /** Connections of the client that enables many. */
 const CONNECTIONS = 16;
@@ -22,10 +27,12 @@ const DEADLINE_MS = 120_000;
 const LOOK_MS = 20;
 /** For what the agents make of the making of requests. */
 const SETTLE_MS = 2_000;
+/** For what they make of a request that is disabled. */
+const BETWEEN_MS = 200;
 
 /** 100 agents in processes of ten, one API server, one ZooKeeper: how long until an enabled trace is armed everywhere. */
 export async function arming(scope: Scope, quick: boolean): Promise<Aim[]> {
-  const [rounds, many] = quick ? [5, 50] : [50, MANY];
+  const [rounds, many] = quick ? [5, 50] : [ROUNDS, MANY];
   const fleet = await Fleet.start(scope);
   const each: number[] = [];
   const answers: number[] = [];
@@ -36,39 +43,48 @@ export async function arming(scope: Scope, quick: boolean): Promise<Aim[]> {
     ids.push(await fleet.request(n));
   });
   await sleep(SETTLE_MS);
-  for (const id of ids.splice(0, WARM_UP + rounds)) {
-    const began = now();
-    await fleet.enable(id);
-    answers.push(now() - began);
-    const times = (await fleet.armedEverywhere([id])).map((t) => t - began);
-    each.push(...times);
-    last.push(Math.max(...times));
+  // The first stays enabled, the others until the next is: the chain stays, and as long as it is.
+  const [lasting = "", ...passing] = ids.splice(0, WARM_UP + rounds);
+  const first = await fleet.round(lasting);
+  for (const id of passing) {
+    const { answerMs, armedMs } = await fleet.round(id);
+    answers.push(answerMs);
+    each.push(...armedMs);
+    last.push(Math.max(...armedMs));
+    await fleet.switch(id, false);
+    await sleep(BETWEEN_MS);
   }
-  const [first = Number.NaN] = last;
-  each.splice(0, WARM_UP * AGENTS);
-  for (const list of [answers, last]) list.splice(0, WARM_UP);
+  each.splice(0, (WARM_UP - 1) * AGENTS);
+  for (const list of [answers, last]) list.splice(0, WARM_UP - 1);
   const began = now();
-  await byTurns(ids, (id) => fleet.enable(id));
+  await byTurns(ids, (id) => fleet.switch(id, true));
   const answeredMs = now() - began;
   const manyMs = Math.max(...(await fleet.armedEverywhere(ids))) - began;
 
-  const sorted = ascending(each);
-  const [p50, p99] = [quantile(sorted, 0.5), quantile(sorted, 0.99)];
+  const p99 = quantile(ascending(last), 0.99);
   console.log(
     `  ${AGENTS} agents in processes of ${PER_PROCESS}, one ZooKeeper; ${rounds} rounds, one trace each, ms from the PUT`,
   );
-  console.log(`    the first of all  ${number(first, 1)} (the last agent)`);
-  console.log(`    an agent armed    p50 ${number(p50, 1)}, p99 ${number(p99, 1)}`);
-  console.log(`    the last agent    ${spread(last, 1)}`);
-  console.log(`    the API's answer  ${spread(answers, 1)}`);
+  console.log(`    the first of all  ${number(Math.max(...first.armedMs), 1)} (the last agent)`);
+  console.log(`    an agent armed    ${quantiles(each)}`);
+  console.log(`    the last agent    ${quantiles(last)}`);
+  console.log(`    the API's answer  ${quantiles(answers)}`);
   console.log(
     `  ${number(many)} requests enabled at once over ${CONNECTIONS} connections: answered after ${number(answeredMs)} ms,` +
       ` armed everywhere after ${number(manyMs)} ms`,
   );
   return [
-    { what: `(d) armed within ${number(p99, 1)} ms (p99 of agents), less than ${AIM_P99_MS}`, held: p99 < AIM_P99_MS },
+    {
+      what: `(d) the last agent armed within ${number(p99, 1)} ms (p99), less than ${AIM_P99_MS}`,
+      held: p99 < AIM_P99_MS,
+    },
   ];
 }
+
+const quantiles = (values: readonly number[]): string =>
+  [0.5, 0.95, 0.99, 1]
+    .map((q) => `${q < 1 ? `p${100 * q}` : "most"} ${number(quantile(ascending(values), q), 1)}`)
+    .join(", ");
 
 /** All of them, so many at a time. */
 async function byTurns<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
@@ -134,11 +150,19 @@ class Fleet {
     return (await this.nsdb.traces.create(wanted)).id;
   }
 
-  async enable(id: string): Promise<void> {
+  /** Enables a request. @returns after how long the API answered, and each agent had it armed, ms. */
+  async round(id: string): Promise<{ readonly answerMs: number; readonly armedMs: readonly number[] }> {
+    const began = now();
+    await this.switch(id, true);
+    const answerMs = now() - began;
+    return { answerMs, armedMs: (await this.armedEverywhere([id])).map((t) => t - began) };
+  }
+
+  async switch(id: string, enabled: boolean): Promise<void> {
     const response = await fetch(`${this.apiUrl}/midonet-api/traces/${id}`, {
       method: "PUT",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ enabled: true }),
+      body: JSON.stringify({ enabled }),
     });
     if (!response.ok) throw new Error(`PUT ${response.status} ${await response.text()}`);
     await response.arrayBuffer();

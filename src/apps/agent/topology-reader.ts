@@ -116,10 +116,10 @@ export class TopologyReader {
     if (record === null) return this.none();
     const routes = await this.records(ROUTE, await this.children(routerRoutesPath(id)));
     const hops = new Set(routes.flatMap((r) => (r.nextHopPort === null ? [] : [r.nextHopPort])));
-    const usable = new Set<PortId>();
-    for (const port of await this.readablePorts([...hops])) {
-      if (isUsableNextHop(port, await this.activeOn(port))) usable.add(port.id);
-    }
+    const ports = await this.readablePorts([...hops]);
+    // Asked side by side: a router may have hundreds of ports.
+    const active = await Promise.all(ports.map((port) => this.activeOn(port)));
+    const usable = new Set(ports.filter((port, i) => isUsableNextHop(port, active[i] === true)).map(({ id }) => id));
     const make = (): RouterDevice => compileRouter(record, routes, (port) => usable.has(port));
     return this.made([record, ...routes, ...usable], make);
   }

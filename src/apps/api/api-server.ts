@@ -1,7 +1,7 @@
 import type { OperationId, Route, SegmentsAnswerDto } from "#core/api-contract";
 import type { Cancel, Clock, Lifecycle, MetricSource, Random, RenderMetrics, Scheduler } from "#core/base";
 import { type IdentityProvider, NoAuthentication } from "#core/identity";
-import { Nsdb, type NsdbStore } from "#core/nsdb";
+import { Nsdb, type NsdbStore, SYSTEM_STATE } from "#core/nsdb";
 import { MeasuredTraceStore, type TraceStore } from "#core/tracing";
 import { Access } from "./access.ts";
 import { AgentReports } from "./agent-reports.ts";
@@ -26,6 +26,7 @@ import { ServerTls, type TlsSource } from "./server-tls.ts";
 import { ApiMetrics } from "./metrics.ts";
 import { Ownership } from "./ownership.ts";
 import { Rates } from "./rates.ts";
+import { ReadOnly } from "./read-only.ts";
 import { Seal } from "./seal.ts";
 import { Sight } from "./sight.ts";
 import { StoreLife } from "./store-life.ts";
@@ -132,6 +133,7 @@ export class ApiServer implements Lifecycle {
   private readonly life: StoreLife;
   private readonly listeners: Listener[] = [];
   private readonly traceWatch: TraceWatch;
+  private readonly readOnly: ReadOnly;
   private settling: Cancel | null = null;
   private settled: Promise<void> = Promise.resolve();
   private stopping = false;
@@ -147,12 +149,14 @@ export class ApiServer implements Lifecycle {
     this.audit = options.audit === undefined ? null : new Audit(clock, options.audit);
     this.nsdb = new Nsdb(store, random, clock, this.audit === null ? {} : { committed: this.audit.committed });
     this.traceWatch = new TraceWatch(store, this.traceStore, this.streams, log);
+    this.readOnly = new ReadOnly(this.nsdb);
     this.life = new StoreLife({
       store,
       startStore: options.startStore ?? null,
       nsdb: this.nsdb,
       watchers: [
         { prefix: "/traces", watcher: this.traceWatch },
+        { prefix: SYSTEM_STATE, watcher: this.readOnly },
         ...(options.aliveHosts === undefined ? [] : [{ prefix: "/hosts", watcher: options.aliveHosts }]),
       ],
       scheduler,
@@ -234,7 +238,7 @@ export class ApiServer implements Lifecycle {
       rates: this.rates,
       audit: this.audit,
       site: this.options.site ?? null,
-      readOnly: async () => (await this.nsdb.systemState.get()).availability === "READONLY",
+      readOnly: () => this.readOnly.isSet(),
       onAnswer: (operation: OperationId | null, status: number, tookMs: number) =>
         this.metrics.count(operation, status, tookMs),
       onDefect: (error: Error) =>

@@ -2,7 +2,8 @@
  * The REST API: the contract of #core/api-contract served by Fastify.
  *
  *     api-server.ts  life of the server     http.ts, request.ts, http-error.ts  HTTP     handlers/  one function per route
- *     store-life.ts, trace-watch.ts  what ties it to the store     collector.ts  what agents deliver     listener.ts  an address
+ *     store-life.ts, trace-watch.ts, read-only.ts  what ties it to the store     collector.ts  what agents deliver
+ *     listener.ts  an address
  *     access.ts, ownership.ts, caller.ts, watch-access.ts  who may
  *     event-stream.ts, streams.ts  server-sent events     simulate.ts  packets that nobody sent     main.ts  composition
  *     web-site.ts  the web UI's files, or home.ts

@@ -16,7 +16,14 @@ import {
   type TunnelZoneId,
 } from "#core/base";
 import { MAX_PORT_KEY } from "#core/flows";
-import type { BridgeRecord, RouterRecord, TopologyDocument, TopologyRecords, TunnelZoneMember } from "#core/topology";
+import type {
+  BridgeRecord,
+  RouterRecord,
+  TopologyDocument,
+  TopologyRecords,
+  TraceRequestRecord,
+  TunnelZoneMember,
+} from "#core/topology";
 import { applyIn } from "./apply.ts";
 import * as tables from "./bridge-tables.ts";
 import type { ApplyReport } from "./apply-report.ts";
@@ -271,6 +278,11 @@ export class Nsdb {
     update: (id: TraceRequestId, patch: traces.TracePatch) => this.transaction((c) => traces.updateTrace(c, id, patch)),
     enable: (id: TraceRequestId, quota?: TraceQuota) => this.transaction((c) => traces.enableTrace(c, id, quota)),
     disable: (id: TraceRequestId) => this.transaction((c) => traces.disableTrace(c, id)),
+    switch: (
+      id: TraceRequestId,
+      decide: (stored: TraceRequestRecord) => boolean | undefined,
+      quota?: TraceQuota,
+    ): Promise<void> => this.transaction((c) => traces.switchTrace(c, id, decide, quota)),
     delete: (id: TraceRequestId) => this.transaction((c) => traces.deleteTrace(c, id)),
     /** Owner of the request's device (for a port: of its bridge or router). @throws MidotraceError NOT_FOUND */
     tenant: (id: TraceRequestId) =>

@@ -126,6 +126,21 @@ export async function enableTrace(
   return enabled;
 }
 
+/**
+ * Enables or disables a request, as its present state makes the caller decide; undefined: it stays as it is.
+ * @throws MidotraceError NOT_FOUND, LIMIT_EXCEEDED, and what `decide` throws.
+ */
+export async function switchTrace(
+  c: Ctx,
+  id: TraceRequestId,
+  decide: (stored: TraceRequestRecord) => boolean | undefined,
+  quota: TraceQuota = NO_QUOTA,
+): Promise<void> {
+  const enabled = decide(await need(c, TRACE, id));
+  if (enabled === true) await enableTrace(c, id, quota);
+  if (enabled === false) await disableTrace(c, id);
+}
+
 /** @throws MidotraceError NOT_FOUND */
 export async function disableTrace(c: Ctx, id: TraceRequestId): Promise<TraceRequestRecord> {
   return disarm(c, await need(c, TRACE, id));

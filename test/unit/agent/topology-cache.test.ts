@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { EmbeddedNsdb, type EmbeddedSession } from "#adapters/nsdb-embedded";
-import { type ChainId, type PortId, type RuleId, SeededRandom, type TenantId, type TraceRequestId } from "#core/base";
-import { BRIDGE, chainRulesPath, Nsdb, type NsdbNode, type NsdbStore, PORT, RULE } from "#core/nsdb";
+import {
+  type ChainId,
+  type HostId,
+  type PortId,
+  type RuleId,
+  SeededRandom,
+  type TenantId,
+  type TraceRequestId,
+} from "#core/base";
+import { BRIDGE, chainRulesPath, Nsdb, type NsdbNode, type NsdbStore, PORT, portActivePath, RULE } from "#core/nsdb";
 import { TopologyCache } from "../../../src/apps/agent/topology-cache.ts";
 import { VirtualTime } from "../../support/virtual-time.ts";
 
@@ -75,6 +83,13 @@ function behindTheAnswer(path: string, work: () => Promise<unknown>): void {
   };
 }
 
+async function hostInZone(): Promise<HostId> {
+  const { id } = await nsdb.hosts.create({ name: "h" });
+  const zone = await nsdb.tunnelZones.create({ name: "tz", type: "vxlan" });
+  await nsdb.tunnelZones.addMember({ tunnelZoneId: zone.id, hostId: id, ipAddress: "192.0.2.1" });
+  return id;
+}
+
 test("a change behind the answer to the first reading of a device is not missed", async () => {
   const bridge = await nsdb.bridges.create({ name: "before", tenantId: T });
   const elsewhere = await nsdb.bridges.create({ name: "elsewhere", tenantId: T });
@@ -89,6 +104,32 @@ test("a change behind the answer to the first reading of a device is not missed"
   cache.load("port", port.id);
   await time.advance(1_000);
   assert.equal(cache.port(port.id)?.adminUp, false);
+});
+
+test("which of a router's ports are up is asked of all of them at once", async () => {
+  const router = await nsdb.routers.create({ name: "r", tenantId: T });
+  const host = await hostInZone();
+  const unasked = new Set<string>();
+  for (let n = 1; n <= 3; n++) {
+    const port = await nsdb.ports.createOnRouter(router.id, { portAddress: `10.0.${n}.1`, networkLength: 24 });
+    await nsdb.ports.bind({ portId: port.id, hostId: host, interfaceName: `i${n}` });
+    const from = { srcNetworkAddr: "0.0.0.0", srcNetworkLength: 0 };
+    const to = { dstNetworkAddr: `10.0.${n}.0`, dstNetworkLength: 24 };
+    const hop = { type: "Normal", nextHopPort: port.id, nextHopGateway: null, weight: 1 } as const;
+    await nsdb.routes.create(router.id, { ...from, ...to, ...hop });
+    unasked.add(`${portActivePath(port.id)}/*`);
+  }
+  // Nobody is answered before all have asked.
+  const all = Promise.withResolvers<void>();
+  answered = async (paths) => {
+    if (!paths.some((path) => unasked.delete(path))) return;
+    if (unasked.size === 0) all.resolve();
+    await all.promise;
+  };
+  cache.load("router", router.id);
+  await time.advance(1_000);
+  assert.equal(unasked.size, 0);
+  assert.equal(cache.router(router.id)?.name, "r");
 });
 
 test("a trace that is enabled on a device with a filter is armed without asking the store, one elsewhere asks nothing", async () => {
@@ -254,9 +295,7 @@ test("a node that cannot be read keeps nothing but its own device as it was, and
 
 test("a device with a port that cannot be read has its other ports; a broken rule lets nothing else be forgotten", async () => {
   const bridge = await nsdb.bridges.create({ name: "b", tenantId: T });
-  const host = (await nsdb.hosts.create({ name: "h" })).id;
-  const zone = await nsdb.tunnelZones.create({ name: "tz", type: "vxlan" });
-  await nsdb.tunnelZones.addMember({ tunnelZoneId: zone.id, hostId: host, ipAddress: "192.0.2.1" });
+  const host = await hostInZone();
   const ports: PortId[] = [];
   for (let i = 0; i < 3; i++) {
     const { id } = await nsdb.ports.createOnBridge(bridge.id, {});

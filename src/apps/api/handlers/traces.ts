@@ -39,10 +39,8 @@ export function traceHandlers(deps: Deps): Handlers<TraceOperation> {
     },
     getTrace: async ({ params, links }) => json(traceToDto(await nsdb.traces.get(params.id), links)),
     updateTrace: async ({ params, body, viewer }) => {
-      const stored = await nsdb.traces.get(params.id);
-      const enabled = enabledFromPut(body, stored);
-      if (enabled === true) await nsdb.traces.enable(stored.id, quotaOf(viewer));
-      if (enabled === false) await nsdb.traces.disable(stored.id);
+      const id = params.id as TraceRequestId;
+      await nsdb.traces.switch(id, (stored) => enabledFromPut(body, stored), quotaOf(viewer));
       return EMPTY;
     },
     deleteTrace: async ({ params }) => {
