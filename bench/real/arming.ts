@@ -32,19 +32,19 @@ const BETWEEN_MS = 200;
 
 /** 100 agents in processes of ten, one API server, one ZooKeeper: how long until an enabled trace is armed everywhere. */
 export async function arming(scope: Scope, quick: boolean): Promise<Aim[]> {
-  const [rounds, many] = quick ? [5, 50] : [ROUNDS, MANY];
+  const [warmUp, rounds, many] = quick ? [5, 5, 50] : [WARM_UP, ROUNDS, MANY];
   const fleet = await Fleet.start(scope);
   const each: number[] = [];
   const answers: number[] = [];
   const last: number[] = [];
-  const wanted = Array.from({ length: WARM_UP + rounds + many }, (_, n) => n);
+  const wanted = Array.from({ length: warmUp + rounds + many }, (_, n) => n);
   const ids: string[] = [];
   await byTurns(wanted, async (n) => {
     ids.push(await fleet.request(n));
   });
   await sleep(SETTLE_MS);
   // The first stays enabled, the others until the next is: the chain stays, and as long as it is.
-  const [lasting = "", ...passing] = ids.splice(0, WARM_UP + rounds);
+  const [lasting = "", ...passing] = ids.splice(0, warmUp + rounds);
   const first = await fleet.round(lasting);
   for (const id of passing) {
     const { answerMs, armedMs } = await fleet.round(id);
@@ -54,8 +54,8 @@ export async function arming(scope: Scope, quick: boolean): Promise<Aim[]> {
     await fleet.switch(id, false);
     await sleep(BETWEEN_MS);
   }
-  each.splice(0, (WARM_UP - 1) * AGENTS);
-  for (const list of [answers, last]) list.splice(0, WARM_UP - 1);
+  each.splice(0, (warmUp - 1) * AGENTS);
+  for (const list of [answers, last]) list.splice(0, warmUp - 1);
   const began = now();
   await byTurns(ids, (id) => fleet.switch(id, true));
   const answeredMs = now() - began;

@@ -266,6 +266,7 @@ export class ApiServer implements Lifecycle {
     this.settling?.cancel();
     await this.settled;
     await this.life.stop();
+    this.readOnly.stop();
     this.streams.end(null, "shutdown");
     await Promise.all(this.listeners.map((listener) => listener.close()));
     this.listeners.length = 0;

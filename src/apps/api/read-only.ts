@@ -32,6 +32,12 @@ export class ReadOnly implements Watcher {
     return answer;
   }
 
+  /** The watch is closed: from now on nobody tells. */
+  stop(): void {
+    this.told = false;
+    this.answer = null;
+  }
+
   /** After the watch is set. */
   begin(): Promise<void> {
     this.told = true;

@@ -87,6 +87,8 @@ export class StoreLife implements Lifecycle {
     this.timer?.cancel();
     this.timer = null;
     for (const watch of this.watches.splice(0)) watch.close();
+    // Of what happens until the next start nobody tells.
+    this.listed = false;
     const collector = this.o.collector();
     if (collector === null || !this.settled || this.session !== "connected") return;
     // Agents shall not find a server that is gone; if the store does not answer, the end of the session says it too.

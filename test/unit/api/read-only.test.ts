@@ -3,6 +3,9 @@ import { test, type TestContext } from "node:test";
 import { EmbeddedNsdb } from "#adapters/nsdb-embedded";
 import { type MidotraceError, SeededRandom } from "#core/base";
 import { Nsdb, SYSTEM_STATE } from "#core/nsdb";
+import { ApiServer } from "#apps/api";
+import { systemClock, systemRandom, systemScheduler } from "#adapters/platform";
+import { MemoryTraceStore } from "#adapters/trace-store-memory";
 import { ReadOnly } from "../../../src/apps/api/read-only.ts";
 import { eventually } from "../../support/nsdb-eventually.ts";
 import { VirtualTime } from "../../support/virtual-time.ts";
@@ -66,4 +69,32 @@ test("while the store is away nobody knows whether READONLY is set, and afterwar
   await mine.expire();
   await set(other, "READWRITE");
   await eventually(async () => assert.equal(await readOnly.isSet(), false));
+});
+
+test("a server that is started again knows what was changed while it was stopped", async (t) => {
+  const { mine, other } = await servers(t);
+  const server = new ApiServer({
+    clock: systemClock,
+    scheduler: systemScheduler,
+    random: systemRandom,
+    store: mine,
+    traceStore: new MemoryTraceStore({ clock: systemClock }),
+    log: { info: () => {}, error: () => {} },
+    host: "127.0.0.1",
+    port: 0,
+  });
+  t.after(() => server.stop());
+  const make = async (): Promise<number> => {
+    const headers = { "content-type": "application/json" };
+    const body = JSON.stringify({ name: "b", tenantId: "t" });
+    return (await fetch(`${server.url}/midonet-api/bridges`, { method: "POST", headers, body })).status;
+  };
+  await server.start();
+  assert.deepEqual([await make(), await make()], [201, 201]);
+  await server.stop();
+  await set(other, "READONLY");
+  await server.start();
+  assert.equal(await make(), 503);
+  await set(other, "READWRITE");
+  await eventually(async () => assert.equal(await make(), 201));
 });
