@@ -120,6 +120,24 @@ export function nsdbWatchContract(factory: NsdbFactory): void {
       }),
     );
     it(
+      "that are in no hurry hear of everything all the same, each commit whole, and at once what others of the session hear",
+      withPair(async ({ a, b }) => {
+        const idle = new Recorder();
+        await a.watch("/n", Object.assign(idle, { wants: () => null }));
+        await b.commit([create("/n"), create("/n/x"), create("/m")]);
+        await eventually(() => assert.deepEqual(idle.calls.flat(), ["created /n", "created /n/x"]));
+        const brisk = new Recorder();
+        await a.watch("/m", brisk);
+        const CHANGES = 50;
+        for (let n = 0; n < CHANGES; n++) await b.commit([set("/n", `${n}`), set("/n/x", `${n}`)]);
+        await b.commit([set("/n", ""), set("/m", "")]);
+        await eventually(() => assert.deepEqual(brisk.calls, [["changed /m"]]));
+        const each = ["changed /n", "changed /n/x"];
+        const all = [...Array.from({ length: CHANGES }, () => each).flat(), "changed /n"];
+        assert.deepEqual(idle.calls.flat().slice(2), all);
+      }),
+    );
+    it(
       "hear each step of a node within a transaction",
       withPair(async ({ a, b }) => {
         const heard = new Recorder();

@@ -18,8 +18,8 @@ import { describeHosts, type DigestAuth, type TlsFiles, type ZookeeperTarget } f
 export interface SessionUser {
   /** Paths of this store that are to be watched on each connection. */
   watchedPaths(): Iterable<string>;
-  /** Which paths of the server are wanted of what is about to be notified. */
-  glance(pending: readonly Notification[]): readonly string[];
+  /** Which paths of the server are wanted of what is about to be notified; null: there is no hurry to hear of it. */
+  glance(pending: readonly Notification[]): readonly string[] | null;
   notified(news: Notified): void;
   /** After a gap in what was notified. */
   resync(): void;

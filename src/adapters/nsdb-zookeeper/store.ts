@@ -170,9 +170,10 @@ export class ZookeeperStore implements NsdbStore {
   }
 
   /** What watchers want to know of the changes, as far as one answer may hold it. */
-  private glance(pending: readonly Notification[]): readonly string[] {
+  private glance(pending: readonly Notification[]): readonly string[] | null {
     const wanted = this.watches.wanted(this.events(pending), (listener) => this.session.guard(listener));
-    return wanted.length === 0 ? wanted : (this.bulk.cut(wanted)[0] ?? []).map((path) => this.outer(path));
+    if (wanted === null || wanted.length === 0) return wanted;
+    return (this.bulk.cut(wanted)[0] ?? []).map((path) => this.outer(path));
   }
 
   private events(list: readonly Notification[]): NsdbEvent[] {

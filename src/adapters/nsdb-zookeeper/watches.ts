@@ -45,17 +45,21 @@ export class Watches {
     this.users.clear();
   }
 
-  /** Paths that the listeners would read when they hear of these changes. */
-  wanted(events: readonly NsdbEvent[], guard: (listener: () => void) => void): string[] {
+  /** Paths that the listeners would read when they hear of these changes. Null: none of them is in a hurry to. */
+  wanted(events: readonly NsdbEvent[], guard: (listener: () => void) => void): readonly string[] | null {
     const paths = new Set<string>();
+    let hurry = false;
     for (const { active, prefixes, listener } of this.registrations) {
-      if (!active || listener.wants === undefined) continue;
-      const seen = events.filter((event) => covers(prefixes, event.path));
+      const seen = active ? events.filter((event) => covers(prefixes, event.path)) : [];
+      if (seen.length === 0) continue;
       guard(() => {
-        for (const path of listener.wants?.(seen) ?? []) paths.add(path);
+        const wanted = listener.wants === undefined ? [] : listener.wants(seen);
+        if (wanted === null) return;
+        hurry = true;
+        for (const path of wanted) paths.add(path);
       });
     }
-    return [...paths];
+    return hurry ? [...paths] : null;
   }
 
   /** Those active now; one that is closed meanwhile, or made, is told nothing. */

@@ -22,13 +22,12 @@ export class Wire {
   /** @throws Error when a file of `tls` cannot be read or used. */
   constructor(address: ServerAddress, tls: TlsFiles | null, listener: WireListener) {
     this.listener = listener;
-    this.socket = open(address, tls);
+    this.socket = open(address, tls, (bytes) => {
+      if (!this.over) listener.received(bytes);
+    });
     this.socket.setNoDelay(true);
     this.socket.once(tls === null ? "connect" : "secureConnect", () => {
       if (!this.over) listener.opened();
-    });
-    this.socket.on("data", (bytes: Buffer) => {
-      if (!this.over) listener.received(bytes);
     });
     this.socket.on("error", (error) => this.close(error.message === "" ? String(error) : error.message));
     this.socket.on("end", () => this.close("the server closed the connection"));
@@ -63,8 +62,19 @@ export class Wire {
   }
 }
 
-function open(address: ServerAddress, tls: TlsFiles | null): Socket {
-  const to = { host: address.ip, port: address.port };
+/** What is read at once at most, bytes. */
+const READ_BYTES = 64 * 1024;
+
+function open(address: ServerAddress, tls: TlsFiles | null, received: (bytes: Uint8Array) => void): Socket {
+  // Into one buffer, of which what came is copied: most of it is short, and a new buffer for each costs more.
+  const onread = {
+    buffer: new Uint8Array(READ_BYTES),
+    callback: (length: number, buffer: Uint8Array): boolean => {
+      received(buffer.slice(0, length));
+      return true;
+    },
+  };
+  const to = { host: address.ip, port: address.port, onread };
   if (tls === null) return connect(to);
   const read = (file: string | undefined): Buffer | undefined => (file === undefined ? undefined : readFileSync(file));
   const [ca, cert, key] = [read(tls.caFile), read(tls.certFile), read(tls.keyFile)];

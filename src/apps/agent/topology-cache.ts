@@ -205,14 +205,14 @@ export class TopologyCache implements TopologyView {
 
   /**
    * What a reading of what these changes are about begins with: the nodes that somebody depends on, and new parts, which the
-   * changed ones are likely to name. Nothing when nobody depends on any, or while no reading begins: until then they may
-   * change again.
+   * changed ones are likely to name. No hurry when nobody depends on any (a new part is told of before what names it), or
+   * while no reading begins: until then they may change again.
    */
-  private wants(events: readonly NsdbEvent[]): string[] {
-    if (this.cooling !== null || this.reading !== null) return [];
+  private wants(events: readonly NsdbEvent[]): string[] | null {
+    if (this.cooling !== null || this.reading !== null) return null;
     const isOurs = ({ kind, path }: NsdbEvent): boolean =>
       this.users.has(path) || (kind !== "changed" && this.users.has(`${parentOf(path)}/*`));
-    if (!events.some(isOurs)) return [];
+    if (!events.some(isOurs)) return null;
     const paths = events.flatMap(({ kind, path }) =>
       this.users.has(path) || (kind === "created" && PARTS.has(parentOf(path))) ? [path] : [],
     );

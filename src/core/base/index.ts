@@ -1,6 +1,7 @@
 export * from "./base64.ts";
 export * from "./cursor.ts";
 export * from "./errors.ts";
+export * from "./fifo.ts";
 export * from "./ids.ts";
 export * from "./metrics.ts";
 export { type MetricSection, metricReference } from "./metric-reference.ts";

@@ -1,9 +1,9 @@
 /** Chains, the order of their rules, and who refers to them: the part that traces and chains are both built on. */
 import type { ChainId, RuleId } from "#core/base";
-import type { BridgeRecord, DeviceType, PortRecord, RouterRecord, RuleRecord } from "#core/topology";
+import type { BridgeRecord, ChainRecord, DeviceType, PortRecord, RouterRecord, RuleRecord } from "#core/topology";
 import { decode, encode } from "./codec.ts";
 import { BRIDGE, CHAIN, type Kind, PORT, readRuleList, ROUTER, RULE } from "./kinds.ts";
-import { broken, type Ctx, EMPTY, erase, find, findMany, insert, need, pathOf, put } from "./objects.ts";
+import { broken, type Ctx, EMPTY, erase, find, findMany, insert, insertNew, need, pathOf, put } from "./objects.ts";
 import { chainRefPath, chainRefsPath, type ChainRefType, chainRulesPath, parseChainRef } from "./paths.ts";
 
 /** Anything that filters: what a trace request can be on. */
@@ -83,6 +83,13 @@ export async function addRules(c: Ctx, chain: ChainId, rules: readonly RuleRecor
   putRuleList(c, chain, ids);
 }
 
+/** Puts a rule, with an id that was drawn for it, at the head of its chain. */
+export async function addNewRule(c: Ctx, rule: RuleRecord): Promise<void> {
+  const ids = await ruleIds(c, rule.chainId);
+  insertNew(c, RULE, rule);
+  putRuleList(c, rule.chainId, [rule.id, ...ids]);
+}
+
 /** Takes a rule away from its chain's list, its jump target's references and the rules. */
 export async function eraseRule(c: Ctx, rule: RuleRecord): Promise<void> {
   const ids = await ruleIds(c, rule.chainId);
@@ -96,12 +103,20 @@ export async function eraseRule(c: Ctx, rule: RuleRecord): Promise<void> {
 }
 
 /** A new chain without rules. @throws MidotraceError ALREADY_EXISTS */
-export async function addChain(
-  c: Ctx,
-  record: { id: ChainId; tenantId: BridgeRecord["tenantId"]; name: string },
-): Promise<void> {
+export async function addChain(c: Ctx, record: ChainRecord): Promise<void> {
   await insert(c, CHAIN, record);
-  c.tx.create(chainRulesPath(record.id), encode(readRuleList, { ruleList: [] }, chainRulesPath(record.id)));
+  makeRuleList(c, record.id);
+}
+
+/** As `addChain`, with an id that was drawn for it. */
+export function addNewChain(c: Ctx, record: ChainRecord): void {
+  insertNew(c, CHAIN, record);
+  makeRuleList(c, record.id);
+}
+
+function makeRuleList(c: Ctx, chain: ChainId): void {
+  const path = chainRulesPath(chain);
+  c.tx.create(path, encode(readRuleList, { ruleList: [] }, path));
 }
 
 /**

@@ -151,7 +151,9 @@ class IdentityGuard implements GuardedStore {
       events: (events, nodes) => {
         if (this.phase === "trusted") listener.events(events, nodes);
       },
-      wants: (events) => (this.phase === "trusted" ? (listener.wants?.(events) ?? []) : []),
+      ...(listener.wants === undefined
+        ? {}
+        : { wants: (events) => (this.phase === "trusted" ? (listener.wants?.(events) ?? null) : []) }),
       resync: () => {
         if (this.phase === "trusted") listener.resync();
       },

@@ -52,6 +52,7 @@ import * as ports from "./ports.ts";
 import * as routes from "./routes.ts";
 import type { NsdbStore } from "./store.ts";
 import { readTopology } from "./topology-reader.ts";
+import { SwitchedLately } from "./switched-lately.ts";
 import * as system from "./system-state.ts";
 import type { TraceQuota } from "./quota.ts";
 import * as traces from "./traces.ts";
@@ -81,6 +82,7 @@ export class Nsdb {
   private readonly random: Random;
   private readonly clock: Clock;
   private readonly options: NsdbOptions;
+  private readonly switchedLately = new SwitchedLately();
   private tail: Promise<unknown> = Promise.resolve();
 
   constructor(store: NsdbStore, random: Random, clock: Clock, options: NsdbOptions = {}) {
@@ -282,7 +284,7 @@ export class Nsdb {
       id: TraceRequestId,
       decide: (stored: TraceRequestRecord) => boolean | undefined,
       quota?: TraceQuota,
-    ): Promise<void> => this.transaction((c) => traces.switchTrace(c, id, decide, quota)),
+    ): Promise<void> => this.transaction((c) => traces.switchTrace(c, id, decide, quota, this.switchedLately)),
     delete: (id: TraceRequestId) => this.transaction((c) => traces.deleteTrace(c, id)),
     /** Owner of the request's device (for a port: of its bridge or router). @throws MidotraceError NOT_FOUND */
     tenant: (id: TraceRequestId) =>

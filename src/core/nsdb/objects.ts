@@ -70,6 +70,20 @@ export async function insert<T extends Identified>(c: Ctx, kind: Kind<T>, record
   validate(kind, record);
   const path = pathOf(kind, record.id);
   if ((await c.tx.get(path)) !== null) throw new MidotraceError("ALREADY_EXISTS", `${kind.name} ${record.id} exists`);
+  make(c, kind, record);
+}
+
+/**
+ * As `insert`, with an id that was drawn for it: that nobody has it is left to the commit, and not asked before.
+ * @throws MidotraceError VALIDATION naming each wrong field.
+ */
+export function insertNew<T extends Identified>(c: Ctx, kind: Kind<T>, record: T): void {
+  validate(kind, record);
+  make(c, kind, record);
+}
+
+function make<T extends Identified>(c: Ctx, kind: Kind<T>, record: T): void {
+  const path = pathOf(kind, record.id);
   c.tx.create(path, encode(kind.read, record, path));
   for (const child of kind.children) c.tx.create(`${path}/${child}`, EMPTY);
 }

@@ -112,9 +112,10 @@ export interface NsdbWatcher {
   /**
    * Paths that the watcher is going to read when it hears of these changes. The store may ask at any time, with a part of
    * the changes or none of them, and may read some of the paths in the same round trip in which it makes sure that a commit
-   * is whole. Must not throw.
+   * is whole. Null: there is no hurry to hear of them (the store decides how long it waits, some ten milliseconds at most);
+   * a watcher without this wants to hear of everything at once. Must not throw.
    */
-  wants?(events: readonly NsdbEvent[]): readonly string[];
+  wants?(events: readonly NsdbEvent[]): readonly string[] | null;
   resync(): void;
 }
 

@@ -11,8 +11,8 @@ import type { ChainId, RuleId, TenantId } from "#core/base";
 import { type DeviceType, type RuleRecord, type TraceRequestRecord, traceChainName } from "#core/topology";
 import { encode, object, text } from "./codec.ts";
 import {
-  addChain,
-  addRules,
+  addNewChain,
+  addNewRule,
   type Device,
   dropChain,
   eraseRule,
@@ -44,7 +44,7 @@ const isAuto = async (c: Ctx, chain: ChainId): Promise<boolean> => (await c.tx.g
 /** A new auto chain for the device. The caller puts at least one trace rule into it. */
 export async function makeAutoChain(c: Ctx, device: Device, requestId: TraceRequestRecord["id"]): Promise<ChainId> {
   const id = c.random.uuid() as ChainId;
-  await addChain(c, { id, tenantId: await tenantOf(c, device), name: traceChainName(requestId) });
+  addNewChain(c, { id, tenantId: await tenantOf(c, device), name: traceChainName(requestId) });
   const path = chainAutoPath(id);
   c.tx.create(path, encode(readAuto, { requestId }, path));
   return id;
@@ -86,7 +86,7 @@ export async function arm(
     deviceId: request.deviceId,
     limit: request.limit,
   };
-  await addRules(c, chain, [rule], 0);
+  await addNewRule(c, rule);
   const enabled = { ...request, enabledRule: ruleId, enabledChain: chain };
   put(c, TRACE, enabled);
   return enabled;

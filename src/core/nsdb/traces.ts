@@ -14,11 +14,13 @@ import {
   need,
   notFound,
   patched,
+  pathOf,
   put,
   validate,
 } from "./objects.ts";
 import { deviceTracesPath } from "./paths.ts";
 import { needRoom, NO_QUOTA, type TraceQuota } from "./quota.ts";
+import { SwitchedLately } from "./switched-lately.ts";
 import { indexTrace, touchOwner, tracesOfTenant, unindexTrace } from "./tenant-index.ts";
 import { arm, disarm, tenantOf } from "./trace-rules.ts";
 
@@ -128,6 +130,7 @@ export async function enableTrace(
 
 /**
  * Enables or disables a request, as its present state makes the caller decide; undefined: it stays as it is.
+ * @param lately what others of the kind have asked for: asked for at once, with the request.
  * @throws MidotraceError NOT_FOUND, LIMIT_EXCEEDED, and what `decide` throws.
  */
 export async function switchTrace(
@@ -135,10 +138,15 @@ export async function switchTrace(
   id: TraceRequestId,
   decide: (stored: TraceRequestRecord) => boolean | undefined,
   quota: TraceQuota = NO_QUOTA,
+  lately = new SwitchedLately(),
 ): Promise<void> {
-  const enabled = decide(await need(c, TRACE, id));
-  if (enabled === true) await enableTrace(c, id, quota);
-  if (enabled === false) await disableTrace(c, id);
+  if (isUuid(id)) await c.tx.peekMany([pathOf(TRACE, id), ...lately.paths()]);
+  const stored = await need(c, TRACE, id);
+  const enabled = decide(stored);
+  if (enabled === undefined) return;
+  const { enabledChain } = enabled ? await enableTrace(c, id, quota) : await disableTrace(c, id);
+  const chain = enabledChain ?? stored.enabledChain;
+  if (chain !== null) lately.note(stored.deviceType, stored.deviceId, chain);
 }
 
 /** @throws MidotraceError NOT_FOUND */

@@ -1,3 +1,4 @@
+import { Fifo } from "#core/base";
 import type { JuteReader } from "./jute.ts";
 import type { ZkRequest } from "./requests.ts";
 
@@ -18,7 +19,7 @@ interface Waiting {
   readonly breaks: boolean;
   /** What to do with a reply; a text when it cannot be understood. */
   accept(err: number, r: JuteReader): (() => void) | string;
-  fail(reason: string): void;
+  readonly fail: (reason: string) => void;
   /** Its caller has been told that it takes too long. */
   abandoned: boolean;
 }
@@ -33,19 +34,18 @@ const NOTHING = (): void => {};
 
 /** Requests under way on one connection: answers come in the order of the requests. */
 export class Calls {
-  private queue: Waiting[] = [];
-  private head = 0;
-  /** Those before it have been told that it takes too long, or are answered. */
-  private patient = 0;
+  private readonly queue = new Fifo<Waiting>();
+  /** So many of the first have been told that it takes too long. */
+  private told = 0;
   private lastXid = 0;
 
   get size(): number {
-    return this.queue.length - this.head;
+    return this.queue.size;
   }
 
   /** When the oldest that anybody waits for is overdue; null: none. */
   get deadlineMs(): number | null {
-    return this.queue[Math.max(this.head, this.patient)]?.deadlineMs ?? null;
+    return this.queue.at(this.told)?.deadlineMs ?? null;
   }
 
   /** @returns the number that the request is to be sent with. */
@@ -69,40 +69,33 @@ export class Calls {
 
   /** A text: the reply is not the one that is due, or makes no sense. */
   reply(xid: number, err: number, r: JuteReader): Delivery | string {
-    const waiting = this.queue[this.head];
+    const waiting = this.queue.first;
     if (waiting === undefined) return `an answer with number ${xid}, though nothing was asked`;
     if (waiting.xid !== xid) return `an answer with number ${xid} where ${waiting.xid} (${waiting.name}) is due`;
     const accepted = waiting.accept(err, r);
     if (typeof accepted === "string") return accepted;
-    this.head++;
-    // Amortized: an array is not shifted element by element.
-    if (this.head > 1024 && this.head * 2 > this.queue.length) {
-      this.queue = this.queue.slice(this.head);
-      this.patient -= this.head;
-      this.head = 0;
-    }
+    this.queue.shift();
+    if (this.told > 0) this.told--;
     return { run: waiting.abandoned ? NOTHING : accepted, breaks: waiting.breaks };
   }
 
   /** Those overdue; their places in the order stay taken. */
   overdue(nowMs: number): (() => void)[] {
     const late: (() => void)[] = [];
-    this.patient = Math.max(this.head, this.patient);
-    for (; this.patient < this.queue.length; this.patient++) {
-      const waiting = this.queue[this.patient] as Waiting;
+    for (let waiting = this.queue.at(this.told); waiting !== undefined; waiting = this.queue.at(this.told)) {
       if (waiting.deadlineMs > nowMs) break;
+      const { name, fail } = waiting;
       waiting.abandoned = true;
-      late.push(() => waiting.fail(`no answer to ${waiting.name} in time`));
+      late.push(() => fail(`no answer to ${name} in time`));
+      this.told++;
     }
     return late;
   }
 
   /** All that anybody still waits for; the order starts anew. */
   drop(reason: string): (() => void)[] {
-    const left = this.queue.slice(this.head).filter((waiting) => !waiting.abandoned);
-    this.queue = [];
-    this.head = 0;
-    this.patient = 0;
+    const left = this.queue.clear().filter((waiting) => !waiting.abandoned);
+    this.told = 0;
     return left.map((waiting) => () => waiting.fail(reason));
   }
 }

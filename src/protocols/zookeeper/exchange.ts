@@ -6,7 +6,8 @@
  * waits for reads under way before a write and for the write before reads), so whatever it answers, it answers between two
  * transactions: any answer to a request or ping marks an end. When none is due, one is asked for; that costs a round trip,
  * and what came meanwhile is told with it. Whoever listens can have it spent on a read of what the notifications are about
- * (`Glance`), else it is a ping. Answers to credentials are no such mark, as they skip the line.
+ * (`Glance`), or leave it for a while when nobody is in a hurry; else it is a ping. Answers to credentials are no such mark,
+ * as they skip the line.
  */
 import { Calls, type Call } from "./calls.ts";
 import { ERR, errName, EVENT, XID } from "./codes.ts";
@@ -26,8 +27,11 @@ import type { DataAndStat, ZkRequest } from "./requests.ts";
 /** What a frame was, where the session must know; a text: it makes no sense. */
 export type Heard = { readonly kind: "news" | "prepared" | "closed" } | string;
 
-/** Which paths are wanted, of what was notified so far; none: a ping does. */
-export type Glance = (pending: readonly Notification[]) => readonly string[];
+/** Which paths are wanted, of what was notified so far; none: a ping does. Null: there is no hurry to hear of it. */
+export type Glance = (pending: readonly Notification[]) => readonly string[] | null;
+
+/** So long a boundary is waited for when there is no hurry, ms; what comes by then may want to be read, or bring one along. */
+export const NO_HURRY_MS = 50;
 
 const NEWS: Heard = { kind: "news" };
 const CLOSE_REQUEST: ZkRequest<null> = { name: "closeSession", frame: new Uint8Array(0), read: () => null };
@@ -40,6 +44,8 @@ export class Exchange {
   private readonly calls = new Calls();
   private notifications: Notification[] = [];
   private glanceXid: number | null = null;
+  /** When a boundary is to be asked for that there was no hurry for. */
+  private boundaryMs: number | null = null;
   /** What the glance has found, to be told with the notifications before it. */
   private nodes = NO_NODES;
   private pingsDue = 0;
@@ -58,9 +64,9 @@ export class Exchange {
     return this.zxid;
   }
 
-  /** When the next request is overdue; null: none is. */
-  get deadlineMs(): number | null {
-    return this.calls.deadlineMs;
+  /** When the next request is overdue, or a boundary is to be asked for; infinite: never. */
+  get deadlineMs(): number {
+    return Math.min(this.calls.deadlineMs ?? Number.POSITIVE_INFINITY, this.boundaryMs ?? Number.POSITIVE_INFINITY);
   }
 
   forgetZxid(): void {
@@ -88,10 +94,18 @@ export class Exchange {
     this.send(encodeCloseSession(this.closeXid));
   }
 
-  /** Sees to it that an answer is due when there are notifications that none has marked as whole yet. */
-  seekBoundary(deadlineMs: number): void {
+  /**
+   * Sees to it that an answer is due, or will be, when there are notifications that none has marked as whole yet.
+   * @param deadlineMs for the answer.
+   */
+  seekBoundary(nowMs: number, deadlineMs: number): void {
     if (this.notifications.length === 0 || this.calls.size + this.pingsDue > 0) return;
     const paths = this.glance(this.notifications);
+    if (paths === null) {
+      this.boundaryMs ??= nowMs + NO_HURRY_MS;
+      return;
+    }
+    this.boundaryMs = null;
     if (paths.length === 0) return this.ping();
     const request = multiRead(paths);
     const answered = (_err: number, found: readonly (DataAndStat | number)[] | null): void => {
@@ -121,6 +135,13 @@ export class Exchange {
     }
   }
 
+  /** Asks for the boundary that there was no hurry for, if it is time. */
+  seekLate(nowMs: number): void {
+    if (this.boundaryMs === null || nowMs < this.boundaryMs) return;
+    this.boundaryMs = null;
+    if (this.calls.size + this.pingsDue === 0) this.ping();
+  }
+
   /** The requests that have waited too long fail; the order goes on. */
   failOverdue(nowMs: number): void {
     for (const run of this.calls.overdue(nowMs)) this.out({ kind: "deliver", run, breaks: false });
@@ -131,6 +152,7 @@ export class Exchange {
     this.notifications = [];
     this.nodes = NO_NODES;
     this.glanceXid = null;
+    this.boundaryMs = null;
     this.pingsDue = 0;
     this.setupsDue = 0;
     this.closeXid = null;
@@ -174,6 +196,7 @@ export class Exchange {
     if (list.length === 0) return;
     this.notifications = [];
     this.nodes = NO_NODES;
+    this.boundaryMs = null;
     this.out({ kind: "notifications", list, nodes });
   }
 

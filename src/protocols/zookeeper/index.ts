@@ -6,7 +6,7 @@
  *     calls.ts          who waits       exchange.ts  one connection           servers.ts  which server is next
  *     liveness.ts       clocks          session.ts   the machine              effects.ts  its output
  */
-export { type Glance } from "./exchange.ts";
+export { type Glance, NO_HURRY_MS } from "./exchange.ts";
 export type { Call } from "./calls.ts";
 export { ERR, errName, EVENT, MAX_REQUEST_BYTES, OP, PERM_ALL, XID } from "./codes.ts";
 export type { Effect, SessionNews, TransportEffect } from "./effects.ts";

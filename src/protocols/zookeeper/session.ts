@@ -114,7 +114,7 @@ export class ZkSession {
   get deadlineMs(): number | null {
     if (this.phase === "stopped") return null;
     if (this.phase !== "ready") return this.limitMs;
-    return Math.min(this.liveness.deadlineMs, this.exchange.deadlineMs ?? Number.POSITIVE_INFINITY);
+    return Math.min(this.liveness.deadlineMs, this.exchange.deadlineMs);
   }
 
   /** Begins to look for a server. From `stopped` only. */
@@ -151,7 +151,7 @@ export class ZkSession {
       const wrong = next.kind === "malformed" ? next.reason : this.frame(next.bytes, nowMs);
       if (wrong !== null) this.fail(`${this.where} made no sense: ${wrong}`, nowMs, true);
     }
-    if (this.phase === "ready") this.exchange.seekBoundary(this.limitOf(nowMs));
+    if (this.phase === "ready") this.exchange.seekBoundary(nowMs, this.limitOf(nowMs));
     return this.flush();
   }
 
@@ -383,6 +383,7 @@ export class ZkSession {
     }
     this.stoodLong(nowMs);
     if (this.liveness.takePing(nowMs)) this.exchange.ping();
+    this.exchange.seekLate(nowMs);
     this.exchange.failOverdue(nowMs);
   }
 }

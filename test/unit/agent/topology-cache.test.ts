@@ -10,7 +10,18 @@ import {
   type TenantId,
   type TraceRequestId,
 } from "#core/base";
-import { BRIDGE, chainRulesPath, Nsdb, type NsdbNode, type NsdbStore, PORT, portActivePath, RULE } from "#core/nsdb";
+import {
+  BRIDGE,
+  chainRulesPath,
+  Nsdb,
+  type NsdbEvent,
+  type NsdbNode,
+  type NsdbStore,
+  type NsdbWatcher,
+  PORT,
+  portActivePath,
+  RULE,
+} from "#core/nsdb";
 import { TopologyCache } from "../../../src/apps/agent/topology-cache.ts";
 import { VirtualTime } from "../../support/virtual-time.ts";
 
@@ -25,6 +36,8 @@ let cache: TopologyCache;
 /** Called with each answer of the store before the cache gets it. */
 let answered: (paths: readonly string[]) => Promise<void>;
 let problems: string[];
+/** Of the cache's watch. */
+let wants: NsdbWatcher["wants"];
 let loaded: (kind: string, id: string) => void;
 
 beforeEach(async () => {
@@ -56,8 +69,11 @@ beforeEach(async () => {
       await answered([`${path}/*`]);
       return answer;
     },
-    watch: session.watch.bind(session),
-  } as unknown as NsdbStore;
+    watch: (prefixes, listener) => {
+      wants = listener.wants?.bind(listener);
+      return session.watch(prefixes, listener);
+    },
+  } satisfies Partial<NsdbStore> as unknown as NsdbStore;
   cache = new TopologyCache(store, time, (_port, _host, said) => said, {
     invalidate: () => {},
     armed: () => {},
@@ -229,6 +245,25 @@ test("of a burst of changes the store is asked when it is read, and not with eac
     asked.toSorted(),
     [chainRulesPath(chain.id), ...rules.slice(1).map((id) => `${RULE.directory}/${id}`)].toSorted(),
   );
+});
+
+test("there is no hurry to hear of what nobody depends on, nor of anything in the pause after a reading", async () => {
+  const chain = await nsdb.chains.create({ name: "c", tenantId: T });
+  cache.load("chain", chain.id);
+  await time.advance(1_000);
+  const list: NsdbEvent = { kind: "changed", path: chainRulesPath(chain.id) };
+  const rule: NsdbEvent = { kind: "created", path: `${RULE.directory}/r` };
+  // The rule comes before the list that names it; alone it is of no use yet.
+  assert.equal(wants?.([rule]), null);
+  assert.deepEqual(wants?.([rule, list]), [rule.path, list.path]);
+  assert.deepEqual(wants?.([list]), [list.path]);
+  assert.equal(wants?.([{ kind: "changed", path: chainRulesPath("other" as ChainId) }]), null);
+  await nsdb.rules.create(chain.id, { type: "drop", condition: {}, meterName: null });
+  await cache.settled();
+  assert.equal(cache.chain(chain.id)?.rules.length, 1);
+  assert.equal(wants?.([rule, list]), null);
+  await time.advance(50);
+  assert.deepEqual(wants?.([list]), [list.path]);
 });
 
 test("a chain that a device has just got is not missed changing while the device is read", async () => {

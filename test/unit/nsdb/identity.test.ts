@@ -100,6 +100,26 @@ async function rigFor(
 
 const taken = (heard: string[]): string[] => heard.splice(0);
 
+describe("what a watcher of a guarded store wants", () => {
+  it("is asked for in its words while the store is trusted, and everything is urgent for one that does not say", async (t) => {
+    const { guard, session } = await rigFor(t);
+    const kept: NsdbWatcher[] = [];
+    const inner = session.watch.bind(session);
+    session.watch = (prefixes, watcher) => {
+      kept.push(watcher);
+      return inner(prefixes, watcher);
+    };
+    const silent = { events: () => undefined, resync: () => undefined };
+    await guard.watch("/n", silent);
+    await guard.watch("/n", { ...silent, wants: () => null });
+    await guard.watch("/n", { ...silent, wants: () => ["/n"] });
+    assert.deepEqual(
+      kept.map((watcher) => watcher.wants?.([{ kind: "changed", path: "/n" }])),
+      [undefined, null, ["/n"]],
+    );
+  });
+});
+
 describe("the identity of a store", () => {
   it("is made once, with the top directories, and stays", async (t) => {
     const { tool } = await rigFor(t, { empty: true });

@@ -17,9 +17,10 @@ import { checkStore, Nsdb, type NsdbOp, type NsdbOptions, type NsdbStore, type T
 import type { TraceRequestRecord } from "#core/topology";
 import { VirtualTime } from "../../support/virtual-time.ts";
 
-/** A store that counts its commits, and calls `before` (which may throw) ahead of each. */
+/** A store that counts its commits and questions, and calls `before` (which may throw) ahead of each commit. */
 export class WatchedStore implements NsdbStore {
   commits = 0;
+  questions = 0;
   lastOps: readonly NsdbOp[] = [];
   before: (ops: readonly NsdbOp[]) => void | Promise<void> = () => {};
   after: () => void = () => {};
@@ -34,11 +35,16 @@ export class WatchedStore implements NsdbStore {
   }
   start = () => this.inner.start();
   stop = () => this.inner.stop();
-  get = (path: string) => this.inner.get(path);
-  getMany = (paths: readonly string[]) => this.inner.getMany(paths);
-  children = (path: string) => this.inner.children(path);
+  get = (path: string) => this.asked(() => this.inner.get(path));
+  getMany = (paths: readonly string[]) => this.asked(() => this.inner.getMany(paths));
+  children = (path: string) => this.asked(() => this.inner.children(path));
   watch: NsdbStore["watch"] = (prefix, listener) => this.inner.watch(prefix, listener);
   onSession: NsdbStore["onSession"] = (listener) => this.inner.onSession(listener);
+
+  private asked<T>(question: () => T): T {
+    this.questions++;
+    return question();
+  }
 
   async commit(ops: readonly NsdbOp[]): Promise<void> {
     await this.before(ops);

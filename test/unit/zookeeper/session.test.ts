@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Call, ERR, EVENT, exists, getChildren, OP, type SessionNews, XID } from "#protocols/zookeeper";
+import {
+  type Call,
+  ERR,
+  EVENT,
+  exists,
+  getChildren,
+  NO_HURRY_MS,
+  OP,
+  type SessionNews,
+  XID,
+} from "#protocols/zookeeper";
 import { ADDRESSES, Bench, greeting, notice, reply, stat } from "../../support/zookeeper-bytes.ts";
 
 class Outcome<R> implements Call<R> {
@@ -470,6 +480,58 @@ describe("notifications", () => {
     );
     bench.close();
     assert.deepEqual(notified(bench.news), []);
+  });
+  const ops = (bench: Bench): number[] => bench.sent().map(({ op }) => op);
+  const unhurried = (): Bench => ready(new Bench({ glance: (list) => (list.at(-1)?.path === "/a" ? ["/a"] : null) }));
+  it("that nobody is in a hurry to hear of ask for an answer after a while, once", () => {
+    const bench = unhurried();
+    bench.say(notice(EVENT.created, "/x"));
+    bench.advance(NO_HURRY_MS - 10);
+    bench.say(notice(EVENT.changed, "/y"));
+    assert.deepEqual(ops(bench), []);
+    bench.advance(9);
+    assert.deepEqual(ops(bench), []);
+    bench.advance(1);
+    assert.deepEqual(ops(bench), [OP.ping]);
+    bench.advance(2 * NO_HURRY_MS);
+    assert.deepEqual([ops(bench), bench.news], [[], []]);
+    bench.say(reply(XID.ping, 1n));
+    assert.deepEqual(notified(bench.news), [["/x", "/y"]]);
+    // The next ones have their own while.
+    bench.say(notice(EVENT.created, "/z"));
+    bench.advance(NO_HURRY_MS - 1);
+    assert.deepEqual(ops(bench), []);
+    bench.advance(1);
+    assert.deepEqual(ops(bench), [OP.ping]);
+  });
+  it("that there was no hurry for are told with others, or before whatever is answered meanwhile, and no answer is asked for then", () => {
+    const bench = unhurried();
+    bench.say(notice(EVENT.created, "/x"));
+    bench.say(notice(EVENT.changed, "/a"));
+    const [read, ...more] = bench.sent();
+    assert.deepEqual([read?.op, more], [OP.multiRead, []]);
+    bench.advance(2 * NO_HURRY_MS);
+    assert.deepEqual(ops(bench), []);
+    bench.say(reply(read?.xid ?? 0, 2n, ERR.noAuth));
+    assert.deepEqual(notified(bench.news), [["/x", "/a"]]);
+    bench.news.length = 0;
+    bench.say(notice(EVENT.changed, "/x"));
+    const outcome = ask(bench, "/q");
+    const [request] = bench.sent();
+    bench.say(reply(request?.xid ?? 0, 3n, ERR.noNode));
+    assert.deepEqual(bench.kinds(), ["notifications", "deliver"]);
+    assert.equal(outcome.said.length, 1);
+    bench.advance(2 * NO_HURRY_MS);
+    assert.deepEqual(ops(bench), []);
+  });
+  it("of a connection that broke while there was no hurry are neither told nor asked for", () => {
+    const bench = unhurried();
+    bench.say(notice(EVENT.created, "/x"));
+    bench.close();
+    bench.greet();
+    bench.sent();
+    bench.advance(2 * NO_HURRY_MS);
+    assert.deepEqual([ops(bench), notified(bench.news)], [[], []]);
   });
   it("of a connection that broke are not told", () => {
     const bench = ready();

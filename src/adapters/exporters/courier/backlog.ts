@@ -1,3 +1,4 @@
+import { Fifo } from "#core/base";
 import type { ExportRecord } from "#core/exporting";
 
 /** Something that waits: records that are made when they are sent, so that what never is sent costs nothing. */
@@ -15,9 +16,7 @@ export interface Waiting {
  */
 export class Backlog {
   private readonly maxSteps: number;
-  private items: Waiting[] = [];
-  /** Items before this place are gone. */
-  private head = 0;
+  private readonly items = new Fifo<Waiting>();
   steps = 0;
   records = 0;
 
@@ -26,7 +25,7 @@ export class Backlog {
   }
 
   get oldest(): Waiting | undefined {
-    return this.items[this.head];
+    return this.items.first;
   }
 
   /** False: there is no room. */
@@ -54,22 +53,15 @@ export class Backlog {
   /** @returns how many records there were. */
   clear(): number {
     const { records } = this;
-    this.items = [];
-    this.head = this.steps = this.records = 0;
+    this.items.clear();
+    this.steps = this.records = 0;
     return records;
   }
 
-  private shift(): Waiting | undefined {
-    const item = this.items[this.head];
-    if (item === undefined) return undefined;
+  private shift(): void {
+    const item = this.items.shift();
+    if (item === undefined) return;
     this.steps -= item.steps;
     this.records -= item.records;
-    this.head++;
-    // Cut in one go, so that each item pays for its share only.
-    if (this.head > 1_000 && this.head * 2 > this.items.length) {
-      this.items = this.items.slice(this.head);
-      this.head = 0;
-    }
-    return item;
   }
 }

@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { TraceRequestId } from "#core/base";
+import { chain, NO_ID, refused, type Rig, rigFor, router, ruleTypes, trace } from "./rig.ts";
+
+const on = (): boolean => true;
+const off = (): boolean => false;
+
+/** How many questions the store is asked by the work, its commit apart. */
+async function questions({ store }: Rig, work: () => Promise<unknown>): Promise<number> {
+  const before = store.questions;
+  await work();
+  return store.questions - before;
+}
+
+describe("switching a trace", () => {
+  it("asks one question when a trace on the same device was switched before", async (t) => {
+    const rig = await rigFor(t);
+    const { nsdb, once, sound } = rig;
+    const r = await router(nsdb);
+    const [a, b, c] = [await trace(nsdb, "ROUTER", r), await trace(nsdb, "ROUTER", r), await trace(nsdb, "ROUTER", r)];
+    const first = await questions(rig, () => nsdb.traces.switch(a.id, on));
+    assert.ok(first > 1, "the first has to ask for the device after the request");
+    assert.equal(await questions(rig, () => once(() => nsdb.traces.switch(b.id, on))), 1);
+    await nsdb.traces.switch(a.id, off);
+    assert.equal(await questions(rig, () => once(() => nsdb.traces.switch(c.id, on))), 1);
+    const { inboundFilterId } = await nsdb.routers.get(r.id);
+    assert.ok(inboundFilterId !== null);
+    assert.deepEqual(await ruleTypes(nsdb, inboundFilterId), ["trace", "trace"]);
+    await sound();
+  });
+  it("goes by what the device is now, whatever others have made of it since", async (t) => {
+    const { nsdb, other, sound } = await rigFor(t);
+    const r = await router(nsdb);
+    const [a, b] = [await trace(nsdb, "ROUTER", r), await trace(nsdb, "ROUTER", r)];
+    const infilter = async () => (await nsdb.routers.get(r.id)).inboundFilterId;
+    await nsdb.traces.switch(a.id, on);
+    const made = await infilter();
+    // With its last rule the chain is gone.
+    await other.traces.disable(a.id);
+    await nsdb.traces.switch(b.id, on);
+    const anew = await infilter();
+    assert.ok(anew !== null && anew !== made);
+    const another = await chain(other);
+    await other.routers.update(r.id, { inboundFilterId: another.id });
+    await nsdb.traces.switch(a.id, on);
+    assert.equal(await infilter(), another.id);
+    assert.deepEqual(await ruleTypes(nsdb, another.id), ["trace", "trace"]);
+    await sound();
+    await other.routers.delete(r.id);
+    await refused(nsdb.traces.switch(a.id, off), "NOT_FOUND", /trace request/);
+    await sound();
+  });
+  it("is done anew when a device that was asked for ahead changes meanwhile", async (t) => {
+    const { nsdb, other, store, sound } = await rigFor(t);
+    const r = await router(nsdb);
+    const [a, b] = [await trace(nsdb, "ROUTER", r), await trace(nsdb, "ROUTER", r)];
+    await nsdb.traces.switch(a.id, on);
+    const another = await chain(nsdb);
+    store.before = async () => {
+      store.before = () => {};
+      await other.routers.update(r.id, { inboundFilterId: another.id });
+    };
+    await nsdb.traces.switch(b.id, on);
+    assert.deepEqual(await ruleTypes(nsdb, another.id), ["trace", "trace"]);
+    await sound();
+  });
+  it("is not hindered by other devices that were asked for ahead and changed meanwhile", async (t) => {
+    const { nsdb, other, store, once, sound } = await rigFor(t);
+    const routers = [await router(nsdb), await router(nsdb), await router(nsdb)];
+    const traces = await Promise.all(routers.map((r) => trace(nsdb, "ROUTER", r)));
+    const [a, b, c] = traces.map(({ id }) => id) as [TraceRequestId, TraceRequestId, TraceRequestId];
+    await nsdb.traces.switch(a, on);
+    await nsdb.traces.switch(b, on);
+    let attempts = 0;
+    store.before = async () => {
+      attempts++;
+      for (const r of routers.slice(0, 2)) await other.routers.update(r.id, { name: `r${attempts}` });
+    };
+    await once(() => nsdb.traces.switch(c, on));
+    assert.equal(attempts, 1);
+    await sound();
+  });
+  it("asks for no more ahead, however many devices there are", async (t) => {
+    const { nsdb, store } = await rigFor(t);
+    const sizes: number[] = [];
+    const { getMany } = store;
+    store.getMany = (paths) => {
+      sizes.push(paths.length);
+      return getMany(paths);
+    };
+    for (let n = 0; n < 30; n++) {
+      const r = await router(nsdb);
+      const { id } = await trace(nsdb, "ROUTER", r);
+      sizes.length = 0;
+      await nsdb.traces.switch(id, on);
+      assert.ok(Math.max(...sizes) <= 9, `a question for ${Math.max(...sizes)} nodes`);
+    }
+  });
+  it("leaves the request as it is when that is decided, and passes on what the decision throws", async (t) => {
+    const { nsdb, silent, sound } = await rigFor(t);
+    const r = await router(nsdb);
+    const { id } = await trace(nsdb, "ROUTER", r);
+    await silent(() => nsdb.traces.switch(id, () => undefined));
+    await silent(() => nsdb.traces.switch(id, off));
+    await silent(() =>
+      assert.rejects(
+        nsdb.traces.switch(id, () => {
+          throw new TypeError("no");
+        }),
+        TypeError,
+      ),
+    );
+    for (const unknown of [NO_ID, "../x", ""])
+      await refused(nsdb.traces.switch(unknown as TraceRequestId, on), "NOT_FOUND");
+    await sound();
+  });
+});
