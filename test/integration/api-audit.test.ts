@@ -52,6 +52,33 @@ describe("the audit log", () => {
     assert.deepEqual([at(gone?.before, "name"), gone?.after], ["look", null]);
   });
 
+  it("has of traces that are enabled at once, by several, for each what was its own", async () => {
+    const paths: string[] = [];
+    for (let n = 0; n < 12; n++) {
+      const made = await rig.ask("POST", "/traces", as("token-of-ann", { device, name: `t${n}` }));
+      paths.push(`/traces/${String(at(made.json, "id"))}`);
+    }
+    lines.length = 0;
+    const tokens = ["token-of-ann", "token-of-root"];
+    const put = (path: string, n: number) => rig.ask("PUT", path, as(tokens[n % 2] ?? "", { enabled: true }));
+    const nowhere = put(`/traces/${ID}`, 1);
+    const statuses = (await Promise.all([...paths.map(put), nowhere])).map(({ status }) => status);
+    assert.deepEqual(statuses, [...paths.map(() => 204), 404]);
+    assert.equal(lines.length, 13);
+    for (const [n, path] of paths.entries()) {
+      const line = lines.find((l) => l.path.endsWith(path));
+      assert.equal(line?.user, n % 2 === 0 ? "user of red" : "root");
+      const changed = line?.changes.map(({ node }) => node) ?? [];
+      assert.deepEqual(
+        changed.filter((node) => node.startsWith("/traces/")),
+        [path],
+      );
+      assert.equal(changed.filter((node) => node.startsWith("/rules/")).length, 1);
+    }
+    assert.deepEqual(lines.find((l) => l.status === 404)?.changes, []);
+    await Promise.all(paths.map((path) => rig.ask("DELETE", path, as("token-of-root"))));
+  });
+
   it("has a line for who was not let, and none for who only read", async () => {
     await rig.ask("DELETE", `/traces/${ID}`, as("nobody's token"));
     await rig.ask("POST", "/traces", as("token-of-bob", { device }));

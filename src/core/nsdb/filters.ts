@@ -83,7 +83,7 @@ export async function addRules(c: Ctx, chain: ChainId, rules: readonly RuleRecor
   putRuleList(c, chain, ids);
 }
 
-/** Puts a rule, with an id that was drawn for it, at the head of its chain. */
+/** Puts a rule at the head of its chain. Its id was drawn for it, or belonged to a rule that this transaction has erased. */
 export async function addNewRule(c: Ctx, rule: RuleRecord): Promise<void> {
   const ids = await ruleIds(c, rule.chainId);
   insertNew(c, RULE, rule);

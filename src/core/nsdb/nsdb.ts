@@ -31,6 +31,7 @@ import * as chains from "./chains.ts";
 import * as devices from "./devices.ts";
 import * as groups from "./groups.ts";
 import { HostState } from "./host-state.ts";
+import { JointTransactions } from "./joint-transactions.ts";
 import * as hosts from "./hosts.ts";
 import { initialize } from "./identity.ts";
 import {
@@ -69,7 +70,8 @@ type Run = <T>(work: Work<T>) => Promise<T>;
 
 /**
  * Every change is one store transaction and is run again when others changed the same objects meanwhile. The changes of
- * one `Nsdb` wait for each other (they would only make each other run again); reads wait for nothing.
+ * one `Nsdb` wait for each other (they would only make each other run again; those that switch traces are made together with
+ * others that wait); reads wait for nothing.
  *
  * Every method may throw MidotraceError STORE_UNAVAILABLE, INTERNAL (malformed data in the store) and, when it changes
  * something, CONFLICT (others kept winning) and TOO_LARGE; what else it throws is said at the function of the same name in
@@ -83,6 +85,7 @@ export class Nsdb {
   private readonly clock: Clock;
   private readonly options: NsdbOptions;
   private readonly switchedLately = new SwitchedLately();
+  private readonly joint: JointTransactions;
   private tail: Promise<unknown> = Promise.resolve();
 
   constructor(store: NsdbStore, random: Random, clock: Clock, options: NsdbOptions = {}) {
@@ -90,22 +93,33 @@ export class Nsdb {
     this.random = random;
     this.clock = clock;
     this.options = options;
+    const { attempts } = options;
+    const alone = attempts === undefined ? {} : { attempts };
+    this.joint = new JointTransactions((work) => this.inTurn(() => this.attempt(work, alone)));
     this.state = new HostState(store);
   }
 
   /** Several operations of the resource modules as one transaction. */
-  readonly transaction: Run = (work) => {
-    const result = this.tail.then(() => this.attempt(work));
+  readonly transaction: Run = (work) => this.inTurn(() => this.attempt(work, this.options));
+
+  private readonly read: Run = (work) => this.attempt(work, this.options);
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.tail.then(work);
     this.tail = result.catch(() => undefined);
     return result;
-  };
+  }
 
-  private readonly read: Run = (work) => this.attempt(work);
-
-  private attempt<T>(work: Work<T>): Promise<T> {
+  private attempt<T>(work: Work<T>, options: TransactOptions): Promise<T> {
     const { random, clock } = this;
     const maxTunnelKey = this.options.maxTunnelKey ?? MAX_PORT_KEY;
-    return transact(this.store, (tx) => work({ tx, random, clock, maxTunnelKey }), this.options);
+    return transact(this.store, (tx) => work({ tx, random, clock, maxTunnelKey }), options);
+  }
+
+  /** As a transaction, in one with others that wait for the same. */
+  private async jointly(work: Work<void>): Promise<void> {
+    const changes = await this.joint.do(work);
+    this.options.committed?.(changes);
   }
 
   /** See `initialize`. */
@@ -284,7 +298,7 @@ export class Nsdb {
       id: TraceRequestId,
       decide: (stored: TraceRequestRecord) => boolean | undefined,
       quota?: TraceQuota,
-    ): Promise<void> => this.transaction((c) => traces.switchTrace(c, id, decide, quota, this.switchedLately)),
+    ): Promise<void> => this.jointly((c) => traces.switchTrace(c, id, decide, quota, this.switchedLately)),
     delete: (id: TraceRequestId) => this.transaction((c) => traces.deleteTrace(c, id)),
     /** Owner of the request's device (for a port: of its bridge or router). @throws MidotraceError NOT_FOUND */
     tenant: (id: TraceRequestId) =>

@@ -112,7 +112,7 @@ export interface NsdbWatcher {
   /**
    * Paths that the watcher is going to read when it hears of these changes. The store may ask at any time, with a part of
    * the changes or none of them, and may read some of the paths in the same round trip in which it makes sure that a commit
-   * is whole. Null: there is no hurry to hear of them (the store decides how long it waits, some ten milliseconds at most);
+   * is whole. Null: there is no hurry to hear of them (the store decides how long it waits, a twentieth of a second at most);
    * a watcher without this wants to hear of everything at once. Must not throw.
    */
   wants?(events: readonly NsdbEvent[]): readonly string[] | null;

@@ -6,9 +6,9 @@ import { chainRulesPath, devicePath } from "./paths.ts";
 const MOST = 4;
 
 /**
- * On which devices traces were switched on or off lately, and where their rules stand. The next one is likely to be on one of them:
- * what it takes to switch it is asked for together with the request itself, instead of after it. Only paths are remembered,
- * nothing of what stood there.
+ * On which devices traces were switched on or off lately, and where their rules stand. The next one is likely to be on one
+ * of them: what it takes to switch it is asked for together with the request itself, instead of after it. Only paths are
+ * remembered, nothing of what stood there.
  */
 export class SwitchedLately {
   /** By device, the latest last. */

@@ -149,12 +149,21 @@ export class Tx {
     return [...checks, ...deletes, ...creates, ...sets];
   }
 
-  /** What `commit` changes, locks apart. */
-  changes(): NodeChange[] {
+  /** What is staged so far: text, or null for deleted. */
+  written(): ReadonlyMap<string, string | null> {
+    const out = new Map<string, string | null>();
+    for (const [path, { next }] of this.entries) if (next !== undefined) out.set(path, next);
+    return out;
+  }
+
+  /** What `commit` changes, locks apart. @param since only what was staged after that; default: all. */
+  changes(since: ReadonlyMap<string, string | null> = NOTHING_WRITTEN): NodeChange[] {
     const out: NodeChange[] = [];
-    for (const [path, { base, next }] of this.entries) {
-      const before = base?.data ?? null;
-      if (next !== undefined && next !== before) out.push({ path, before, after: next });
+    for (const [path, entry] of this.entries) {
+      const staged = since.get(path);
+      const before = staged === undefined ? (entry.base?.data ?? null) : staged;
+      const after = current(entry);
+      if (after !== before) out.push({ path, before, after });
     }
     return out;
   }
@@ -206,6 +215,8 @@ export class Tx {
     this.staged.set(parent, names);
   }
 }
+
+const NOTHING_WRITTEN: ReadonlyMap<string, string | null> = new Map();
 
 function current(e: Entry): string | null {
   return e.next === undefined ? (e.base?.data ?? null) : e.next;

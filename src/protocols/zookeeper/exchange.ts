@@ -105,7 +105,6 @@ export class Exchange {
       this.boundaryMs ??= nowMs + NO_HURRY_MS;
       return;
     }
-    this.boundaryMs = null;
     if (paths.length === 0) return this.ping();
     const request = multiRead(paths);
     const answered = (_err: number, found: readonly (DataAndStat | number)[] | null): void => {

@@ -8,6 +8,11 @@ import { Fifo } from "#core/base";
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 
+function heapUsed(): number {
+  collect();
+  return process.memoryUsage().heapUsed;
+}
+
 describe("a queue", () => {
   it("gives its items back in order, also beyond the places that are cut off", () => {
     const queue = new Fifo<number>();
@@ -20,6 +25,18 @@ describe("a queue", () => {
       assert.deepEqual([queue.size, queue.first, queue.at(7)], [model.length, model[0], model[7]]);
     }
     assert.equal(queue.size, 0);
+  });
+  it("that is never empty does not grow with what has gone through", () => {
+    const queue = new Fifo<number>();
+    const before = heapUsed();
+    for (let n = 0; n < 3_000_000; n++) {
+      queue.push(n);
+      if (n > 10) queue.shift();
+    }
+    assert.equal(queue.size, 11);
+    const grown = heapUsed() - before;
+    // Each place takes four or eight bytes.
+    assert.ok(grown < 3_000_000, `${grown} bytes more`);
   });
   it("is empty in every respect when nothing is left", () => {
     const queue = new Fifo<string>();

@@ -97,6 +97,18 @@ describe("switching a trace", () => {
       assert.ok(Math.max(...sizes) <= 9, `a question for ${Math.max(...sizes)} nodes`);
     }
   });
+  it("asks ahead for the devices of the latest switches, not of the first ones", async (t) => {
+    const rig = await rigFor(t);
+    const { nsdb } = rig;
+    const own = await router(nsdb);
+    for (let n = 0; n < 6; n++) {
+      const others = await router(nsdb);
+      await nsdb.traces.switch((await trace(nsdb, "ROUTER", others)).id, on);
+      const { id } = await trace(nsdb, "ROUTER", own);
+      const asked = await questions(rig, () => nsdb.traces.switch(id, on));
+      assert.equal(asked === 1, n > 0, `the ${n + 1}th asks ${asked} questions`);
+    }
+  });
   it("leaves the request as it is when that is decided, and passes on what the decision throws", async (t) => {
     const { nsdb, silent, sound } = await rigFor(t);
     const r = await router(nsdb);

@@ -389,6 +389,29 @@ describe("a connection's life", () => {
     assert.deepEqual([first.said.length, second.said], [1, [{ err: ERR.noNode, value: null }]]);
     assert.equal(bench.drops, 0);
   });
+  it("each request behind an overdue one is overdue in its own time, also when that one is answered, or gone with its connection", () => {
+    const bench = ready(new Bench({ operationTimeoutMs: 500 }));
+    const first = ask(bench, "/a");
+    bench.advance(400);
+    const second = ask(bench, "/b");
+    bench.advance(200);
+    const [a] = bench.sent();
+    bench.say(reply(a?.xid ?? 0, 1n, ERR.noNode));
+    const third = ask(bench, "/c");
+    bench.advance(299);
+    assert.deepEqual([first.said.length, second.said], [1, []]);
+    bench.advance(1);
+    assert.deepEqual(second.said, ["no answer to exists /b in time"]);
+    // A connection that stood for a while is made anew at once.
+    bench.advance(150);
+    bench.close();
+    assert.deepEqual(third.said, ["it broke"]);
+    bench.greet();
+    assert.ok(bench.kinds().includes("ready"));
+    const fourth = ask(bench, "/d");
+    bench.advance(500);
+    assert.deepEqual(fourth.said, ["no answer to exists /d in time"]);
+  });
   it("a request longer than servers take is refused before it breaks the connection", () => {
     const bench = ready();
     const outcome = ask(bench, `/${"x".repeat(1_048_576)}`);
@@ -518,6 +541,8 @@ describe("notifications", () => {
     bench.say(notice(EVENT.changed, "/x"));
     const outcome = ask(bench, "/q");
     const [request] = bench.sent();
+    bench.advance(2 * NO_HURRY_MS);
+    assert.deepEqual(ops(bench), [], "an answer is due");
     bench.say(reply(request?.xid ?? 0, 3n, ERR.noNode));
     assert.deepEqual(bench.kinds(), ["notifications", "deliver"]);
     assert.equal(outcome.said.length, 1);
@@ -526,9 +551,12 @@ describe("notifications", () => {
   });
   it("of a connection that broke while there was no hurry are neither told nor asked for", () => {
     const bench = unhurried();
+    // A connection that stood for a while is made anew at once.
+    bench.advance(1_500);
     bench.say(notice(EVENT.created, "/x"));
     bench.close();
     bench.greet();
+    assert.ok(bench.kinds().includes("ready"));
     bench.sent();
     bench.advance(2 * NO_HURRY_MS);
     assert.deepEqual([ops(bench), notified(bench.news)], [[], []]);
