@@ -58,15 +58,13 @@ describe("traces that are switched at once", () => {
   });
   it("have each its own outcome", async (t) => {
     const { nsdb, ids, enabled } = await manyFor(t, 8);
-    const works = ids.map((id) => nsdb.traces.switch(id, on));
-    works.splice(3, 0, nsdb.traces.switch(NO_TRACE, on));
-    works.splice(
-      6,
-      0,
-      nsdb.traces.switch(ids[0] ?? NO_TRACE, () => {
-        throw new TypeError("no");
-      }),
-    );
+    const fails = (): never => {
+      throw new TypeError("no");
+    };
+    const asked: [TraceRequestId, () => boolean][] = ids.map((id) => [id, on]);
+    asked.splice(3, 0, [NO_TRACE, on]);
+    asked.splice(6, 0, [ids[0] ?? NO_TRACE, fails]);
+    const works = asked.map(([id, decide]) => nsdb.traces.switch(id, decide));
     const done = new Array<string>(8).fill("done");
     assert.deepEqual(await codes(works), done.toSpliced(3, 0, "NOT_FOUND").toSpliced(6, 0, "TypeError: no"));
     assert.equal(await enabled(), 8);
@@ -111,8 +109,8 @@ describe("traces that are switched at once", () => {
     );
     let list: string | null | undefined;
     for (const [n = -1, changes] of told) {
-      const kinds = changes.map(({ path }) => path.split("/")[1]).toSorted();
-      assert.deepEqual(kinds, ["chains", "rules", "traces"]);
+      const kinds = new Set(changes.map(({ path }) => path.split("/")[1]));
+      assert.deepEqual([kinds, changes.length], [new Set(["chains", "rules", "traces"]), 3]);
       assert.ok(changes.some(({ path, before }) => path === `/traces/${ids[n]}` && before !== null));
       assert.ok(changes.some(({ path, before }) => path.startsWith("/rules/") && before === null));
       const rules = changes.find(({ path }) => path.startsWith("/chains/"));
