@@ -9,7 +9,7 @@
  */
 import type { ChainId, RuleId, TenantId } from "#core/base";
 import { type DeviceType, type RuleRecord, type TraceRequestRecord, traceChainName } from "#core/topology";
-import { encode, object, text } from "./codec.ts";
+import { decode, encode, object, text } from "./codec.ts";
 import {
   addNewChain,
   addNewRule,
@@ -24,7 +24,7 @@ import {
   updateRefs,
 } from "./filters.ts";
 import { BRIDGE, ROUTER, RULE, TRACE, type TraceRule } from "./kinds.ts";
-import { broken, type Ctx, find, findMany, put } from "./objects.ts";
+import { broken, type Ctx, find, findMany, pathOf, put } from "./objects.ts";
 import { chainAutoPath } from "./paths.ts";
 
 /** What stands at the `auto` node of a chain. */
@@ -50,12 +50,27 @@ export async function makeAutoChain(c: Ctx, device: Device, requestId: TraceRequ
   return id;
 }
 
-/** To be called when a trace rule has left the chain. */
+/** To be called when a trace rule has left the chain, with its list of rules written. */
 async function tidy(c: Ctx, chain: ChainId): Promise<void> {
   if (!(await isAuto(c, chain))) return;
-  const rules = await rulesOf(c, chain);
-  if (rules.length === 0) await dropChain(c, chain);
-  else if (!rules.some((r) => r.type === "trace")) await c.tx.delete(chainAutoPath(chain));
+  const ids = await ruleIds(c, chain);
+  if (ids.length === 0) await dropChain(c, chain);
+  else if (!(await someTraceRule(c, ids))) await c.tx.delete(chainAutoPath(chain));
+}
+
+/**
+ * Whether there is a trace rule among those of a chain whose list this transaction writes: so they need not be asserted, as
+ * they stand in it for as long as they live, and none becomes another. New trace rules are put first, so mostly one look does.
+ */
+async function someTraceRule(c: Ctx, [first, ...others]: readonly RuleId[]): Promise<boolean> {
+  for (const ids of [first === undefined ? [] : [first], others]) {
+    const paths = ids.map((id) => pathOf(RULE, id));
+    const texts = await c.tx.peekMany(paths);
+    const isTrace = (text: string | null, i: number): boolean =>
+      text !== null && decode(RULE.read, text, paths[i] ?? "").type === "trace";
+    if (texts.some(isTrace)) return true;
+  }
+  return false;
 }
 
 /**

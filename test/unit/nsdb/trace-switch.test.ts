@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { TraceRequestId } from "#core/base";
-import { chain, NO_ID, refused, type Rig, rigFor, router, ruleTypes, trace } from "./rig.ts";
+import type { RuleId, TraceRequestId } from "#core/base";
+import { accept, chain, NO_ID, refused, type Rig, rigFor, router, ruleTypes, trace } from "./rig.ts";
 
 const on = (): boolean => true;
 const off = (): boolean => false;
+const NO_TRACE = NO_ID as TraceRequestId;
 
 /** How many questions the store is asked by the work, its commit apart. */
 async function questions({ store }: Rig, work: () => Promise<unknown>): Promise<number> {
@@ -108,6 +109,42 @@ describe("switching a trace", () => {
       const asked = await questions(rig, () => nsdb.traces.switch(id, on));
       assert.equal(asked === 1, n > 0, `the ${n + 1}th asks ${asked} questions`);
     }
+  });
+  it("off does not look at all others that are on, and at the last knows that it is the last", async (t) => {
+    const { nsdb, store, sound } = await rigFor(t);
+    const r = await router(nsdb);
+    const ids: TraceRequestId[] = [];
+    for (let n = 0; n < 40; n++) ids.push((await trace(nsdb, "ROUTER", r, { enabled: true })).id);
+    const infilter = async () => (await nsdb.routers.get(r.id)).inboundFilterId;
+    const made = await infilter();
+    assert.ok(made !== null);
+    let asked = 0;
+    const { getMany } = store;
+    store.getMany = (paths) => {
+      asked += paths.length;
+      return getMany(paths);
+    };
+    for (const [n, id] of ids.slice(2).entries()) {
+      asked = 0;
+      await nsdb.traces.switch(id, off);
+      assert.ok(asked < 12, `the ${n + 1}th asks for ${asked} nodes`);
+      assert.ok(store.lastOps.length < 12, `the ${n + 1}th sends ${store.lastOps.length} operations`);
+      assert.equal(await infilter(), made);
+    }
+    await accept(nsdb, made, 1);
+    await nsdb.traces.switch(ids[0] ?? NO_TRACE, off);
+    await sound();
+    assert.deepEqual(await ruleTypes(nsdb, made), ["accept", "trace"]);
+    // With the last trace rule the chain is left to whose the other rule is.
+    await nsdb.traces.switch(ids[1] ?? NO_TRACE, off);
+    await sound();
+    assert.deepEqual(await ruleTypes(nsdb, made), ["accept"]);
+    assert.equal(await infilter(), made);
+    await nsdb.rules.delete((await nsdb.rules.list(made))[0]?.id as RuleId);
+    await nsdb.traces.switch(ids[0] ?? NO_TRACE, on);
+    await nsdb.traces.switch(ids[0] ?? NO_TRACE, off);
+    assert.equal(await infilter(), made, "it is no chain of ours any more");
+    await sound();
   });
   it("leaves the request as it is when that is decided, and passes on what the decision throws", async (t) => {
     const { nsdb, silent, sound } = await rigFor(t);
